@@ -1,0 +1,59 @@
+"""Error codes, and the body of every error answer (RFC 9457, problem+json)."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+class ErrorCode(StrEnum):
+    """Stable codes that callers may branch on."""
+
+    INVALID_REQUEST = "invalid_request"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    AUDIO_MISSING = "audio_missing"
+    AUDIO_EMPTY = "audio_empty"
+    AUDIO_UNREADABLE = "audio_unreadable"
+    AUDIO_TOO_LONG = "audio_too_long"
+    AUDIO_UNPROCESSABLE = "audio_unprocessable"
+    UPLOAD_TOO_LARGE = "upload_too_large"
+    LANGUAGE_UNKNOWN = "language_unknown"
+    RESPONSE_FORMAT_UNKNOWN = "response_format_unknown"
+    PATH_NOT_ALLOWED = "path_not_allowed"
+    FILE_NOT_FOUND = "file_not_found"
+    AGENT_URL_NOT_ALLOWED = "agent_url_not_allowed"
+    MODEL_NOT_FOUND = "model_not_found"
+    VOICE_NOT_FOUND = "voice_not_found"
+    INPUT_TOO_LONG = "input_too_long"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    WORKER_DIED = "worker_died"
+    OVERLOADED = "overloaded"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    BACKENDS_FAILED = "backends_failed"
+    STAGE_FAILED = "stage_failed"
+    INTERNAL_ERROR = "internal_error"
+
+
+class OpenAIError(BaseModel):
+    """What OpenAI clients read from an error body."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 members, Chammal's stable `code`, and `error` for OpenAI clients. Extensions are allowed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: ErrorCode
+    request_id: str | None = None
+    error: OpenAIError

@@ -1,0 +1,32 @@
+"""Text-to-speech: the OpenAI speech shapes."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+
+class AudioFormat(StrEnum):
+    WAV = "wav"
+    PCM = "pcm"
+    """16-bit little-endian mono at 24 kHz, without a header."""
+    MP3 = "mp3"
+    OPUS = "opus"
+    FLAC = "flac"
+    AAC = "aac"
+
+
+class StreamFormat(StrEnum):
+    AUDIO = "audio"
+    SSE = "sse"
+
+
+class SpeechRequest(BaseModel):
+    model: str = "tts-1"
+    input: str = Field(min_length=1)
+    voice: str = "alloy"
+    response_format: AudioFormat = AudioFormat.MP3
+    speed: float = Field(default=1.0, ge=0.25, le=4.0)
+    stream_format: StreamFormat = StreamFormat.AUDIO
+    instructions: str | None = None
+    language: str | None = None
+    """`ko` or `en`; by default told from the script of the text."""
