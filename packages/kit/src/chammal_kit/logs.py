@@ -1,0 +1,67 @@
+"""Log lines: `[2026-11-22 09:00:00] ERROR - [STT] message` on the console, or one JSON object a line."""
+
+import json
+import logging
+import sys
+
+from chammal_kit.request_id import current_request_id
+from chammal_kit.settings import LogFormat, ServiceSettings
+
+_ROOT = "chammal"
+_SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
+_QUIET_LOGGERS = ("httpx2", "httpcore2", "asyncio", "multipart", "python_multipart")
+
+
+def component_logger(component: str) -> logging.Logger:
+    """The logger of one component: STT, AgentBackend, Transcribe, Validation, HealthCheck, …"""
+    return logging.getLogger(f"{_ROOT}.{component}")
+
+
+def configure_logging(settings: ServiceSettings) -> None:
+    """Sends all log lines of this process to stderr in the form that the settings ask for."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_add_request_id)
+    handler.setFormatter(JsonFormatter() if settings.log_format is LogFormat.JSON else ConsoleFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _add_request_id(record: logging.LogRecord) -> bool:
+    record.request_id = current_request_id()
+    return True
+
+
+def _component(record: logging.LogRecord) -> str:
+    if record.name in _SERVER_LOGGERS:
+        return "Server"
+    return record.name.removeprefix(f"{_ROOT}.")
+
+
+class ConsoleFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__(
+            "[%(asctime)s] %(levelname)s - [%(component)s] %(message)s%(suffix)s", datefmt="%Y-%m-%d %H:%M:%S"
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.component = _component(record)
+        request_id = getattr(record, "request_id", None)
+        record.suffix = f" (request {request_id})" if request_id else ""
+        return super().format(record)
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "component": _component(record),
+            "message": record.getMessage(),
+            "request_id": getattr(record, "request_id", None),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,23 @@
+"""Metrics of the HTTP server. Services add theirs beside it, all in prometheus_client's default registry."""
+
+from prometheus_client import Counter, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import REGISTRY
+from starlette.requests import Request
+from starlette.responses import Response
+
+STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Seconds of one stage of an answer."""
+HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+HTTP_REQUESTS = Counter(
+    "chammal_http_requests_total", "HTTP requests answered, by route and status.", ["method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "chammal_http_request_seconds", "Seconds from request to last byte.", ["route"], buckets=HTTP_BUCKETS
+)
+
+
+async def metrics_endpoint(request: Request) -> Response:
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(REGISTRY), media_type=content_type)

@@ -1,0 +1,99 @@
+"""Errors that answer a request: RFC 9457 problem+json with a stable code and what to do."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ErrorCode, OpenAIError, ProblemBody
+from chammal_kit.logs import component_logger
+from chammal_kit.request_id import current_request_id
+
+log = component_logger("Validation")
+
+_CODES_BY_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.UPLOAD_TOO_LARGE}
+
+
+class Problem(Exception):
+    """Raise it anywhere below a route. `extensions` become further members of the body."""
+
+    def __init__(
+        self,
+        status: int,
+        code: ErrorCode,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+    def body(self) -> ProblemBody:
+        return ProblemBody(
+            type=f"urn:chammal:problem:{self.code}",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            code=self.code,
+            request_id=current_request_id(),
+            error=OpenAIError(message=self.detail, type=_openai_type(self.status), code=self.code),
+            **self.extensions,
+        )
+
+    def response(self) -> Response:
+        return Response(
+            self.body().model_dump_json(),
+            status_code=self.status,
+            headers=self.headers,
+            media_type=PROBLEM_MEDIA_TYPE,
+        )
+
+
+def _openai_type(status: int) -> str:
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unhandled)
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101
+    if error.status < 500:
+        log.warning("%s %s: %d %s: %s", request.method, request.url.path, error.status, error.code, error.detail)
+    return error.response()
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    fields = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{f['field']}: {f['message']}" for f in fields)
+    return await _on_problem(request, Problem(422, ErrorCode.INVALID_REQUEST, detail, fields=fields))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    code = _CODES_BY_STATUS.get(error.status_code, ErrorCode.INVALID_REQUEST)
+    if error.status_code >= 500:
+        code = ErrorCode.INTERNAL_ERROR
+    return await _on_problem(request, Problem(error.status_code, code, str(error.detail), headers=error.headers))
+
+
+async def _on_unhandled(request: Request, error: Exception) -> Response:
+    """The boundary of the process: Starlette re-raises after this, and uvicorn logs the traceback."""
+    return Problem(
+        500, ErrorCode.INTERNAL_ERROR, "The service met an error of its own; its log has the cause."
+    ).response()

@@ -1,0 +1,45 @@
+"""The base of every service's settings: `CHAMMAL_STT_LOG_LEVEL` for one service, `CHAMMAL_LOG_LEVEL` for all."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+SHARED_PREFIX = "CHAMMAL_"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def settings_config(prefix: str) -> SettingsConfigDict:
+    """The pydantic configuration of a service whose own variables begin with `prefix`."""
+    return SettingsConfigDict(env_prefix=prefix, env_ignore_empty=True, extra="ignore", frozen=True)
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told."""
+
+    model_config = settings_config(SHARED_PREFIX)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on. The images set 0.0.0.0.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="`console` or `json` (one object a line).")
+    log_text: bool = Field(default=False, description="Write transcripts and prompts to the log. For debugging only.")
+    models_dir: Path = Field(default=Path("models"), description="Where model weights lie.")
+    models_manifest: Path = Field(default=Path("models/manifest.toml"), description="The list of models and hashes.")
+    shutdown_seconds: int = Field(default=20, ge=0, description="How long to finish requests in flight on SIGTERM.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, EnvSettingsSource(settings_cls, env_prefix=SHARED_PREFIX)

@@ -1,0 +1,140 @@
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.testclient import TestClient
+
+from chammal_contracts.errors import ErrorCode, ProblemBody
+from chammal_kit.app import create_app
+from chammal_kit.deadline import current_deadline
+from chammal_kit.problems import Problem
+from chammal_kit.request_id import current_request_id
+
+router = APIRouter()
+
+
+@router.get("/context")
+async def get_context() -> dict[str, float | str | None]:
+    deadline = current_deadline()
+    return {"request_id": current_request_id(), "remaining": deadline.remaining() if deadline else None}
+
+
+@router.get("/refuse")
+async def refuse() -> None:
+    raise Problem(409, ErrorCode.INVALID_REQUEST, "Not twice.", headers={"Retry-After": "3"}, hint="wait")
+
+
+@router.get("/crash")
+async def crash() -> None:
+    raise RuntimeError("a secret of the inside")
+
+
+@router.get("/items/{number}")
+async def get_item(number: int) -> int:
+    return number
+
+
+@asynccontextmanager
+async def nothing(app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    app = create_app(service="probe", distribution="chammal-kit", lifespan=nothing, routers=[router])
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_health_names_the_service_and_its_version(client: TestClient) -> None:
+    body = client.get("/health").json()
+    assert body["status"] == "ok"
+    assert body["service"] == "probe"
+    assert body["version"]
+
+
+def test_a_callers_request_id_is_kept_and_returned(client: TestClient) -> None:
+    answer = client.get("/context", headers={"X-Request-Id": "call-17"})
+    assert answer.json()["request_id"] == "call-17"
+    assert answer.headers["X-Request-Id"] == "call-17"
+
+
+@pytest.mark.parametrize("forged", ["a b", "x" * 129, "line%0abreak", '"quoted"'])
+def test_an_id_that_could_forge_log_lines_is_replaced(client: TestClient, forged: str) -> None:
+    answer = client.get("/context", headers={"X-Request-Id": forged})
+    assert answer.json()["request_id"] != forged
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_the_callers_deadline_bounds_the_request(client: TestClient) -> None:
+    assert client.get("/context").json()["remaining"] is None
+    remaining = client.get("/context", headers={"Chammal-Deadline": "12.5"}).json()["remaining"]
+    assert 0 < remaining <= 12.5
+
+
+@pytest.mark.parametrize("value", ["soon", "nan", "inf", ""])
+def test_a_deadline_that_is_no_number_is_the_callers_mistake(client: TestClient, value: str) -> None:
+    answer = client.get("/context", headers={"Chammal-Deadline": value})
+    assert answer.status_code == 400
+    assert ProblemBody.model_validate(answer.json()).code is ErrorCode.INVALID_REQUEST
+
+
+def test_a_request_whose_deadline_has_passed_is_not_worked_on(client: TestClient) -> None:
+    answer = client.get("/context", headers={"Chammal-Deadline": "-1"})
+    assert answer.status_code == 504
+    assert answer.json()["code"] == ErrorCode.DEADLINE_EXCEEDED
+
+
+def test_a_problem_is_sent_as_problem_json_with_its_extensions(client: TestClient) -> None:
+    answer = client.get("/refuse")
+    body = ProblemBody.model_validate(answer.json())
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "3"
+    assert (answer.status_code, body.status, body.detail) == (409, 409, "Not twice.")
+    assert answer.json()["hint"] == "wait"
+    assert body.request_id == answer.headers["X-Request-Id"]
+
+
+def test_openai_clients_find_their_error_object(client: TestClient) -> None:
+    assert client.get("/refuse").json()["error"] == {
+        "message": "Not twice.",
+        "type": "invalid_request_error",
+        "code": "invalid_request",
+        "param": None,
+    }
+
+
+def test_a_crash_answers_500_without_its_inside(client: TestClient) -> None:
+    answer = client.get("/crash")
+    assert answer.status_code == 500
+    assert answer.json()["code"] == ErrorCode.INTERNAL_ERROR
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, ErrorCode.NOT_FOUND),
+        ("POST", "/health", 405, ErrorCode.METHOD_NOT_ALLOWED),
+        ("GET", "/items/seven", 422, ErrorCode.INVALID_REQUEST),
+    ],
+)
+def test_every_callers_mistake_has_a_code(
+    client: TestClient, method: str, path: str, status: int, code: ErrorCode
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["code"] == code
+
+
+def test_metrics_count_by_route_template_and_not_by_path(client: TestClient) -> None:
+    client.get("/items/41")
+    client.get("/items/42")
+    client.get("/never/heard/of")
+    client.get("/crash")
+    text = client.get("/metrics").text
+    assert 'chammal_http_requests_total{method="GET",route="/items/{number}",status="200"} 2.0' in text
+    assert 'route="unmatched",status="404"' in text
+    assert 'route="/crash",status="500"' in text
+    assert "/items/41" not in text
