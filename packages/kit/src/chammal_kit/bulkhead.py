@@ -1,0 +1,74 @@
+"""Bounded concurrency for one upstream: so many calls at once, so many waiting a short while, no more."""
+
+import asyncio
+from collections import deque
+
+
+class BulkheadFull(Exception):
+    """No slot became free. `retry_after` is in seconds."""
+
+    def __init__(self, name: str, retry_after: float) -> None:
+        super().__init__(name, retry_after)
+        self.name = name
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"too many calls to {self.name}; try again in {self.retry_after:.1f} s"
+
+
+class Bulkhead:
+    """First come, first served. Every `acquire` that returns needs one `release`, which never waits."""
+
+    def __init__(
+        self, name: str, concurrency: int, queue: int, queue_seconds: float = 0.5, retry_after: float = 1.0
+    ) -> None:
+        self.name = name
+        self.concurrency = concurrency
+        self.queue = queue
+        self.queue_seconds = queue_seconds
+        self.retry_after = retry_after
+        self.in_flight = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def acquire(self, seconds: float | None = None) -> None:
+        """Take a slot, waiting at most `queue_seconds` and never more than `seconds`; raises BulkheadFull."""
+        if self.in_flight < self.concurrency:
+            self.in_flight += 1
+            return
+        if len(self._waiting) >= self.queue:
+            raise BulkheadFull(self.name, self.retry_after)
+        await self._wait(self.queue_seconds if seconds is None else min(seconds, self.queue_seconds))
+
+    async def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        timer = loop.call_later(seconds, self._expire, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            elif turn.exception() is None:  # the slot was ours already
+                self.release()
+            raise
+        finally:
+            timer.cancel()
+
+    def _expire(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            self._waiting.remove(turn)
+            turn.set_exception(BulkheadFull(self.name, self.retry_after))
+
+    def release(self) -> None:
+        """Hand the slot to the first who waits, or free it."""
+        for turn in self._waiting:
+            if not turn.done():  # a cancelled one takes itself out of the queue
+                self._waiting.remove(turn)
+                turn.set_result(None)
+                return
+        self.in_flight -= 1

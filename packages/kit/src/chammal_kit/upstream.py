@@ -1,0 +1,390 @@
+"""The one way out to another service: retry( breaker( bulkhead( time-out( call )))).
+
+    async with aclosing(Upstream("stt", settings.stt_url, UpstreamPolicy())) as stt:
+        reply = await stt.request("POST", "/v1/audio/transcriptions", files=…, parse=to_transcript)
+        async with stt.stream("POST", "/v1/audio/speech", json=…) as answer:
+            async for piece in answer: …
+
+Both raise UpstreamError for whatever goes wrong. The caller's deadline bounds every call and is passed on.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import IO, Any, TypeVar, overload
+
+import httpx2
+import pydantic_core
+
+from chammal_contracts import headers as wire
+from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, FailureType
+from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker, Permit
+from chammal_kit.bulkhead import Bulkhead, BulkheadFull
+from chammal_kit.deadline import current_deadline
+from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
+from chammal_kit.request_id import current_request_id
+from chammal_kit.retry import Retrier
+from chammal_kit.upstream_errors import Evidence, UpstreamError, UpstreamRejected, unusable
+from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
+from chammal_kit.upstream_exchange import Exchange
+from chammal_kit.upstream_policy import Timeouts, UpstreamPolicy
+from chammal_kit.upstream_reply import Reply
+
+__all__ = [
+    "Body", "FilePart", "Reply", "StreamReply", "Timeouts", "Upstream", "UpstreamError", "UpstreamPolicy",
+    "UpstreamRejected",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+Body = bytes | AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
+"""A callable makes the body anew for a retry; a bare iterable is sent once and never repeated."""
+FilePart = tuple[str, bytes | IO[bytes], str]
+"""File name, content, media type. A file object is read while it is sent, so it never is in memory whole."""
+
+KEEP_ALIVE_SECONDS = 4.0
+"""Shorter than the 5 s after which uvicorn closes an idle connection."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """What stays the same over the attempts of one call."""
+
+    method: str
+    url: httpx2.URL
+    headers: dict[str, str]
+    body: Body | None
+    files: Sequence[tuple[str, FilePart]]
+    form: Mapping[str, str | list[str]]
+    timeouts: Timeouts
+    started: float
+    deadline: float
+    """Both in loop time."""
+    repeatable: bool
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+class Upstream:
+    """One upstream with its connections, breaker, bulkhead and retry budget. Make it in lifespan, `aclose` it there."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        policy: UpstreamPolicy | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        breaker: Breaker | None = None,
+        observers: Sequence[UpstreamObserver] = DEFAULT_OBSERVERS,
+    ) -> None:
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self.policy = policy = policy or UpstreamPolicy()
+        self._observers = tuple(observers)
+        self._headers = dict(headers or {})
+        self._transport = transport or _connect(self.base_url, policy)
+        self.breaker: Breaker = breaker or CircuitBreaker(name, policy.breaker, observers=self._observers)
+        self.bulkhead = Bulkhead(name, policy.concurrency, policy.queue, policy.queue_seconds)
+        self._retrier = Retrier(
+            policy.retry, may_go=lambda: self.breaker.state is not BreakerState.OPEN, observe=self._emit
+        )
+        self._emit(UpstreamCreated(name, lambda: self.bulkhead.in_flight, lambda: self.bulkhead.waiting))
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    @overload
+    async def request(
+        self, method: str, path: str, *, json: Any = ..., body: Body | None = ...,
+        files: Sequence[tuple[str, FilePart]] = ..., form: Mapping[str, str | list[str]] | None = ...,
+        headers: Mapping[str, str] | None = ..., timeouts: Timeouts | None = ..., repeatable: bool = ...,
+        parse: None = None,
+    ) -> Reply[None]: ...  # fmt: skip
+    @overload
+    async def request(
+        self, method: str, path: str, *, json: Any = ..., body: Body | None = ...,
+        files: Sequence[tuple[str, FilePart]] = ..., form: Mapping[str, str | list[str]] | None = ...,
+        headers: Mapping[str, str] | None = ..., timeouts: Timeouts | None = ..., repeatable: bool = ...,
+        parse: Callable[[Reply[None]], T],
+    ) -> Reply[T]: ...  # fmt: skip
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: Body | None = None,
+        files: Sequence[tuple[str, FilePart]] = (),
+        form: Mapping[str, str | list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+        repeatable: bool = True,
+        parse: Callable[[Reply[None]], Any] | None = None,
+    ) -> Reply[Any]:
+        """The whole answer. Where `parse` raises ValueError the answer is unusable, which counts as a failure."""
+        call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
+        reply = await self._retrying(call, lambda: self._fetch(call, parse))
+        reply.attempts = call.attempts
+        reply.seconds = asyncio.get_running_loop().time() - call.started
+        return reply
+
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: Body | None = None,
+        files: Sequence[tuple[str, FilePart]] = (),
+        form: Mapping[str, str | list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeouts: Timeouts | None = None,
+        repeatable: bool = True,
+    ) -> "_Streaming":
+        """`async with` gives a StreamReply as soon as a 2xx status is here; only before that is there a retry."""
+
+        async def start() -> StreamReply:
+            call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
+            return StreamReply(await self._retrying(call, lambda: self._open(call)), call, self.name)
+
+        return _Streaming(start)
+
+    async def probe(self, path: str, *, timeouts: Timeouts | None = None) -> Reply[None]:
+        """A health check past breaker and bulkhead. One that passes lets an open breaker probe at once."""
+        call = self._call("GET", path, None, None, (), None, None, timeouts, False)
+        exchange = Exchange(self.name, call.timeouts, call.deadline, self.policy.max_response_bytes)
+        try:
+            await exchange.send(self._transport, self._build(call, exchange))
+            body = await exchange.read()
+        finally:
+            await exchange.close()
+        self.breaker.health_ok()
+        seconds = asyncio.get_running_loop().time() - call.started
+        return Reply(self.name, 200, {}, body, None, seconds=seconds)
+
+    def _call(
+        self, method: str, path: str, json: Any, body: Body | None, files: Sequence[tuple[str, FilePart]],
+        form: Mapping[str, str | list[str]] | None, headers: Mapping[str, str] | None, timeouts: Timeouts | None,
+        repeatable: bool,
+    ) -> _Call:  # fmt: skip
+        if not path.startswith("/"):
+            raise ValueError(f"a path begins with a slash: {path!r}")
+        timeouts = timeouts or self.policy.timeouts
+        deadline = current_deadline()
+        total = timeouts.total if deadline is None else min(timeouts.total, deadline.remaining())
+        sent = {**self._headers, **(headers or {}), "Accept-Encoding": "identity"}
+        if json is not None:
+            body = pydantic_core.to_json(json, inf_nan_mode="null")
+            sent["Content-Type"] = "application/json"
+        if request_id := current_request_id():
+            sent[wire.REQUEST_ID] = request_id
+        started = asyncio.get_running_loop().time()
+        return _Call(
+            method,
+            httpx2.URL(self.base_url + path),
+            sent,
+            body,
+            files,
+            form or {},
+            timeouts,
+            started,
+            started + total,
+            repeatable and (body is None or isinstance(body, bytes) or callable(body)),
+        )
+
+    def _build(self, call: _Call, exchange: Exchange) -> httpx2.Request:
+        remaining = call.deadline - asyncio.get_running_loop().time()
+        headers = {**call.headers, wire.DEADLINE: f"{max(remaining, 0.0):.3f}"}
+        body = call.body
+        if call.files:
+            return httpx2.Request(call.method, call.url, headers=headers, files=call.files, data=call.form)
+        if body is None or isinstance(body, bytes):
+            return httpx2.Request(call.method, call.url, headers=headers, content=body)
+        source = body() if callable(body) else body
+        return httpx2.Request(call.method, call.url, headers=headers, content=exchange.pace(source))
+
+    async def _retrying(self, call: _Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await self._retrier.run(
+                attempt, repeatable=call.repeatable, remaining=lambda: call.deadline - loop.time()
+            )
+        except UpstreamError as error:
+            error.attempts = call.attempts
+            error.seconds = loop.time() - call.started
+            raise
+
+    async def _open(self, call: _Call) -> "_Lease":
+        """Past breaker and bulkhead, up to a 2xx status. Whoever gets the lease must finish it."""
+        started = asyncio.get_running_loop().time()
+        if started >= call.deadline:
+            late = UpstreamError(
+                self.name, FailureType.DEADLINE_EXCEEDED, "no time left to call", evidence=Evidence.NONE
+            )
+            raise self._refused(call, started, late)
+        try:
+            permit = self.breaker.admit()
+        except BreakerOpen as error:
+            raise self._refused(call, started, _refusal(self.name, FailureType.BREAKER_OPEN, error)) from None
+        try:
+            await self.bulkhead.acquire(call.deadline - started)
+        except BulkheadFull as error:
+            permit.cancel()
+            raise self._refused(call, started, _refusal(self.name, FailureType.BULKHEAD_FULL, error)) from None
+        except BaseException:
+            permit.cancel()
+            raise
+        exchange = Exchange(self.name, call.timeouts, call.deadline, self.policy.max_response_bytes)
+        lease = _Lease(self, call, permit, exchange, started)
+        try:
+            await exchange.send(self._transport, self._build(call, exchange))
+        except BaseException as error:
+            await lease.finish(error)
+            raise
+        return lease
+
+    async def _fetch(self, call: _Call, parse: Callable[[Reply[None]], Any] | None) -> Reply[Any]:
+        lease = await self._open(call)
+        try:
+            exchange = lease.exchange
+            body = await exchange.read()
+            reply: Reply[Any] = Reply(self.name, exchange.status, exchange.headers, body, None)
+            if parse is not None:
+                reply.value = self._parse(reply, parse)
+        except BaseException as error:
+            await lease.finish(error)
+            raise
+        await lease.finish(None)
+        return reply
+
+    def _parse(self, reply: Reply[None], parse: Callable[[Reply[None]], T]) -> T:
+        try:
+            return parse(reply)
+        except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+            raise unusable(self.name, f"unusable answer: {error}", http_status=reply.status) from error
+
+    def _refused(self, call: _Call, started: float, error: UpstreamError) -> UpstreamError:
+        self.record(call, started, error, AttemptOutcome.REFUSED)
+        return error
+
+    def record(self, call: _Call, started: float, error: BaseException | None, outcome: AttemptOutcome) -> None:
+        seconds = asyncio.get_running_loop().time() - started
+        failure = error.failure if isinstance(error, UpstreamError) else None
+        cancelled = error is not None and failure is None
+        if not cancelled:
+            status = error.http_status if isinstance(error, UpstreamError) else None
+            call.attempts.append(
+                Attempt(backend=self.name, outcome=outcome, error_type=failure, http_status=status, seconds=seconds)
+            )
+        self._emit(AttemptEnded(self.name, failure, cancelled, seconds))
+
+    def _emit(self, event: UpstreamEvent) -> None:
+        for observe in self._observers:
+            observe(event)
+
+
+class _Lease:
+    """What one attempt holds: a permit, a slot and an exchange. Finishing gives all back, once."""
+
+    __slots__ = ("_call", "_finished", "_permit", "_started", "_upstream", "exchange")
+
+    def __init__(self, upstream: Upstream, call: _Call, permit: Permit, exchange: Exchange, started: float) -> None:
+        self._upstream = upstream
+        self._call = call
+        self._permit = permit
+        self._started = started
+        self._finished = False
+        self.exchange = exchange
+
+    async def finish(self, error: BaseException | None) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        if error is None or (isinstance(error, UpstreamError) and error.evidence is Evidence.FOR):
+            self._permit.succeed()
+        elif isinstance(error, UpstreamError) and error.evidence is Evidence.AGAINST:
+            self._permit.fail(error.retry_after)
+        else:
+            self._permit.cancel()
+        self._upstream.record(
+            self._call, self._started, error, AttemptOutcome.OK if error is None else AttemptOutcome.FAILED
+        )
+        try:
+            await self.exchange.close()
+        finally:
+            self._upstream.bulkhead.release()
+
+
+class StreamReply:
+    """A 2xx answer that is still coming. Iterate it for its raw bytes."""
+
+    def __init__(self, lease: _Lease, call: _Call, upstream: str) -> None:
+        self._lease = lease
+        self._call = call
+        self._upstream = upstream
+        self.status = lease.exchange.status
+        self.headers = lease.exchange.headers
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return self._call.attempts
+
+    def __aiter__(self) -> "StreamReply":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._lease.exchange.chunk()
+        except BaseException as error:
+            if isinstance(error, UpstreamError):
+                error.attempts = self._call.attempts
+                error.seconds = asyncio.get_running_loop().time() - self._call.started
+            await self._lease.finish(error)
+            raise
+        if chunk is None:
+            await self._lease.finish(None)
+            raise StopAsyncIteration
+        return chunk
+
+    async def finish(self, error: BaseException | None) -> None:
+        """What leaving the block does. Only the first end counts."""
+        await self._lease.finish(error)
+
+    def unusable(self, detail: str) -> UpstreamError:
+        """To be raised where the bytes make no sense: `raise answer.unusable("not an event")` counts as a failure."""
+        return unusable(self._upstream, detail, http_status=self.status)
+
+
+class _Streaming:
+    """Leaving the block normally before the end means that the answer was good as far as it was wanted."""
+
+    def __init__(self, start: Callable[[], Awaitable[StreamReply]]) -> None:
+        self._start = start
+        self._reply: StreamReply | None = None
+
+    async def __aenter__(self) -> StreamReply:
+        self._reply = await self._start()
+        return self._reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._reply is not None:
+            await self._reply.finish(error)
+
+
+def _refusal(name: str, failure: FailureType, error: BreakerOpen | BulkheadFull) -> UpstreamError:
+    return UpstreamError(name, failure, str(error), retry_after=error.retry_after, evidence=Evidence.NONE)
+
+
+def _connect(base_url: str, policy: UpstreamPolicy) -> httpx2.AsyncHTTPTransport:
+    """The bulkhead bounds the connections, so the pool need not: a request never queues twice."""
+    limits = httpx2.Limits(
+        max_connections=None, max_keepalive_connections=policy.concurrency, keepalive_expiry=KEEP_ALIVE_SECONDS
+    )
+    if base_url.startswith("https:"):
+        return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+    return httpx2.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False, limits=limits)
