@@ -1,0 +1,35 @@
+"""The `chammal` command."""
+
+import argparse
+import sys
+
+from chammal import models_command
+from chammal_kit.models import ModelError
+
+INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="chammal", description="A self-hosted speech mesh that says what it could not do."
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    models_command.add_parser(commands)
+    return root
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on where this one stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
