@@ -1,0 +1,35 @@
+"""No request body is read past its limit."""
+
+from starlette.requests import Request
+from starlette.types import Message
+
+from chammal_contracts.errors import ErrorCode
+from chammal_kit.problems import Problem
+
+
+def limit_body(request: Request, max_bytes: int) -> Request:
+    """The same request, whose body raises a 413 Problem past `max_bytes`, whatever its Content-Length said."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > max_bytes:
+            raise _too_large(max_bytes)
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        413,
+        ErrorCode.UPLOAD_TOO_LARGE,
+        f"The request body is larger than {max_bytes:,} bytes. Send a shorter or more compressed recording.",
+        headers={"Connection": "close"},
+        max_bytes=max_bytes,
+    )

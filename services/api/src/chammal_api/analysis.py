@@ -1,0 +1,35 @@
+"""What an agent said of a call, whoever the agent was."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chammal_api.elements import judge
+from chammal_contracts.transcribe import AgentAnalysis, AgentType, ElementsCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    answer: AgentAnalysis
+    agent_type: AgentType
+    check: ElementsCheck | None
+
+
+def read_analysis(answer: object, transcript: str, agent_type: AgentType, model: str | None) -> Analysis:
+    """From `{"summary": …, "elements": {id: {"verdict", "quote"}}}`; `elements` may be missing.
+
+    Raises ValueError when there is no summary to be had: an answer of another shape is no answer.
+    """
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is not a JSON object")
+    summary = answer.get("summary")
+    if not isinstance(summary, str) or not summary.strip():
+        raise ValueError("the answer has no summary")
+    elements = answer.get("elements")
+    if elements is not None and not isinstance(elements, dict):
+        raise ValueError("the answer's elements are not an object keyed by element id")
+    claims: dict[str, Any] | None = elements
+    return Analysis(
+        AgentAnalysis(summary=summary.strip(), model=model),
+        agent_type,
+        judge(claims, transcript) if claims is not None else None,
+    )

@@ -1,0 +1,77 @@
+"""The composition root: settings in, app out."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from chammal_api.clients.agent import AgentClient
+from chammal_api.clients.llm import LlmClient
+from chammal_api.clients.stt import SttClient
+from chammal_api.pipeline import Pipeline
+from chammal_api.readiness import Dependencies
+from chammal_api.routes import openai, operations, transcribe
+from chammal_api.settings import ApiSettings
+from chammal_api.state import State
+from chammal_api.tally import Tally
+from chammal_kit.app import Lifespan, create_app
+from chammal_kit.breaker import BreakerPolicy
+from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
+
+
+def create(settings: ApiSettings | None = None) -> FastAPI:
+    settings = settings or ApiSettings()
+    return create_app(
+        service="api",
+        distribution="chammal-api",
+        lifespan=_lifespan(settings),
+        routers=[transcribe.router, openai.router, operations.router],
+    )
+
+
+def _lifespan(settings: ApiSettings) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        async with AsyncExitStack() as stack:
+
+            async def upstream(name: str, url: str, seconds: float) -> Upstream:
+                return await stack.enter_async_context(aclosing(Upstream(name, url, _policy(settings, seconds))))
+
+            stt = await upstream("stt", settings.stt_url, settings.stt_seconds)
+            llm = await upstream("llm-gateway", settings.llm_url, settings.llm_seconds)
+            tts = await upstream("tts", settings.tts_url, settings.tts_seconds)
+            agents = {}
+            for url in settings.agent_urls:
+                origin, path = _split(url)
+                agents[url] = AgentClient(await upstream(f"agent {origin}", origin, settings.llm_seconds), path)
+            services = {"stt": stt, "llm-gateway": llm, "tts": tts}
+            yield State(
+                settings=settings,
+                stt=stt,
+                llm=llm,
+                tts=tts,
+                pipeline=Pipeline(SttClient(stt), LlmClient(llm), agents),
+                dependencies=Dependencies(services, settings.ready_cache_seconds),
+                tally=Tally(),
+            )
+
+    return lifespan
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Origin and path, as an Upstream takes them."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}", f"{path}?{parts.query}" if parts.query else path
+
+
+def _policy(settings: ApiSettings, seconds: float) -> UpstreamPolicy:
+    return UpstreamPolicy(
+        timeouts=Timeouts(
+            connect=settings.connect_seconds, first_byte=seconds, idle=settings.idle_seconds, total=seconds
+        ),
+        concurrency=settings.concurrency,
+        queue=settings.concurrency,
+        breaker=BreakerPolicy(failures_in_a_row=settings.breaker_failures, open_seconds=settings.breaker_open_seconds),
+    )

@@ -1,0 +1,46 @@
+"""The stt service."""
+
+from chammal_api.clients.failure import callers_problem, failed_stage
+from chammal_api.intake import CallRequest
+from chammal_api.outcome import Outcome
+from chammal_contracts.asr import Transcription, TranscriptionFormat
+from chammal_contracts.stages import Stage, StageReport, StageStatus
+from chammal_kit.upstream import Reply, Upstream, UpstreamError, UpstreamRejected
+
+BACKEND = "faster-whisper"
+
+
+class SttClient:
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+
+    async def transcribe(self, call: CallRequest) -> Outcome[Transcription]:
+        """Raises Problem when the recording or a field is at fault."""
+        fields = {"response_format": TranscriptionFormat.VERBOSE_JSON.value}
+        if call.language:
+            fields["language"] = call.language
+        file = ("audio", call.audio.file, "application/octet-stream")
+        try:
+            reply = await self.upstream.request(
+                "POST", "/v1/audio/transcriptions", files=[("file", file)], form=fields, parse=_read_transcription
+            )
+        except UpstreamRejected as error:
+            raise callers_problem(error) from error
+        except UpstreamError as error:
+            return failed_stage(Stage.STT, error, self.upstream.breaker.state)
+        return Outcome(
+            reply.value,
+            StageReport(
+                stage=Stage.STT,
+                status=StageStatus.OK,
+                backend=BACKEND,
+                model=reply.value.model,
+                attempts=reply.attempts,
+                breaker=self.upstream.breaker.state,
+                seconds=reply.seconds,
+            ),
+        )
+
+
+def _read_transcription(reply: Reply[None]) -> Transcription:
+    return Transcription.model_validate(reply.json())

@@ -1,0 +1,120 @@
+"""Reads `POST /transcribe`'s form into one typed request. Every mistake in it is the caller's, and named."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from anyio import to_thread
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from chammal_api.audio_root import confine
+from chammal_api.settings import ApiSettings
+from chammal_contracts import headers as wire
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.transcribe import AgentRequestFormat, OnFailure
+from chammal_kit.body_limit import limit_body
+from chammal_kit.problems import Problem
+
+MULTIPART_OVERHEAD = 64 * 1024
+"""Bytes of a form beside its recording."""
+
+E = TypeVar("E", bound=StrEnum)
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    audio: UploadFile
+    size: int
+    language: str | None
+    """None: to be detected."""
+    check_elements: bool
+    agent_url: str | None
+    agent_format: AgentRequestFormat
+    on_failure: OnFailure
+
+    @property
+    def wants_analysis(self) -> bool:
+        return self.check_elements or self.agent_url is not None
+
+
+@asynccontextmanager
+async def read_call(request: Request, settings: ApiSettings) -> AsyncIterator[CallRequest]:
+    """The recording is spooled to disk beyond 1 MiB, and deleted when the context ends."""
+    limited = limit_body(request, settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    async with limited.form(max_files=1, max_fields=32) as form:
+        audio = await _audio(form, settings)
+        try:
+            yield _parse(form, request, audio, settings)
+        finally:
+            await audio.close()
+
+
+async def _audio(form: FormData, settings: ApiSettings) -> UploadFile:
+    file, file_path = form.get("file"), _text(form, "file_path")
+    if isinstance(file, UploadFile) == bool(file_path):
+        raise Problem(
+            422, ErrorCode.AUDIO_MISSING, "Send exactly one recording: upload it as `file`, or name it in `file_path`."
+        )
+    if isinstance(file, UploadFile):
+        return file
+    path = await to_thread.run_sync(confine, settings.audio_root, file_path)
+    return UploadFile(await to_thread.run_sync(path.open, "rb"), size=path.stat().st_size, filename=path.name)
+
+
+def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSettings) -> CallRequest:
+    size = audio.size or 0
+    if size == 0:
+        raise Problem(400, ErrorCode.AUDIO_EMPTY, "The recording is empty (0 bytes).")
+    if size > settings.max_upload_bytes:
+        raise Problem(
+            413, ErrorCode.UPLOAD_TOO_LARGE, f"The recording is larger than {settings.max_upload_bytes:,} bytes."
+        )
+    agent_url = _text(form, "agent_url") or None
+    if agent_url is not None and agent_url not in settings.agent_urls:
+        raise Problem(
+            403,
+            ErrorCode.AGENT_URL_NOT_ALLOWED,
+            "agent_url is not on the list of allowed agents. An operator adds it to CHAMMAL_API_AGENT_URLS.",
+        )
+    language = _text(form, "language") or settings.language
+    on_failure = (
+        _text(form, "on_failure") or request.query_params.get("on_failure") or request.headers.get(wire.ON_FAILURE)
+    )
+    return CallRequest(
+        audio=audio,
+        size=size,
+        language=None if language == "auto" else language,
+        check_elements=_boolean(form, "incomplete_elements_check"),
+        agent_url=agent_url,
+        agent_format=_choice(
+            "agent_request_format", _text(form, "agent_request_format"), AgentRequestFormat.PROMPT_BASED
+        ),
+        on_failure=_choice("on_failure", on_failure, OnFailure.DUMMY),
+    )
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _boolean(form: FormData, name: str) -> bool:
+    value = _BOOLEANS.get(_text(form, name).lower())
+    if value is None:
+        raise Problem(422, ErrorCode.INVALID_REQUEST, f"{name} must be true or false.")
+    return value
+
+
+def _choice(name: str, value: str | None, default: E) -> E:
+    if not value:
+        return default
+    try:
+        return type(default)(value)
+    except ValueError:
+        known = ", ".join(type(default))
+        raise Problem(422, ErrorCode.INVALID_REQUEST, f"{name} must be one of: {known}.") from None

@@ -1,0 +1,70 @@
+"""One call: recording in, transcript and analysis out, each stage with its own report."""
+
+from collections.abc import Mapping
+
+from chammal_api.analysis import Analysis
+from chammal_api.clients.agent import AgentClient
+from chammal_api.clients.llm import LlmClient
+from chammal_api.clients.stt import SttClient
+from chammal_api.intake import CallRequest
+from chammal_api.outcome import Outcome, skipped
+from chammal_contracts.asr import Transcription
+from chammal_contracts.stages import Stage, StageStatus
+from chammal_kit.logs import component_logger
+
+stt_log = component_logger("STT")
+agent_log = component_logger("AgentBackend")
+
+
+class Pipeline:
+    def __init__(self, stt: SttClient, llm: LlmClient, agents: Mapping[str, AgentClient]) -> None:
+        self._stt = stt
+        self._llm = llm
+        self._agents = agents
+
+    async def run(self, call: CallRequest) -> tuple[Outcome[Transcription], Outcome[Analysis]]:
+        """Raises Problem when the call itself is at fault; a failed stage is an outcome, not an exception."""
+        heard = await self._stt.transcribe(call)
+        if heard.failed:
+            stt_log.error("no transcript: %s", heard.report.error)
+            stt_log.warning("fall-back used: dummy transcript")
+        return heard, await self._analyse(call, heard.value)
+
+    async def _analyse(self, call: CallRequest, heard: Transcription | None) -> Outcome[Analysis]:
+        if not call.wants_analysis:
+            return skipped(Stage.ANALYSIS, "not asked for")
+        if heard is None:
+            return skipped(Stage.ANALYSIS, "no transcript")
+        if not heard.text.strip():
+            return skipped(Stage.ANALYSIS, "the transcript is empty: no speech was found")
+        judged = await self._ask(call, heard.text)
+        if judged.failed:
+            agent_log.error("no analysis: %s", judged.report.error)
+            agent_log.warning("fall-back used: dummy analysis")
+        return judged
+
+    async def _ask(self, call: CallRequest, transcript: str) -> Outcome[Analysis]:
+        if call.agent_url is None:
+            return await self._llm.analyse(transcript)
+        first = await self._agents[call.agent_url].analyse(transcript, call.agent_format)
+        if not first.failed:
+            return first
+        agent_log.error("the external agent failed: %s", first.report.error)
+        agent_log.warning("fall-back used: llm-gateway")
+        return _after(first, await self._llm.analyse(transcript))
+
+
+def _after(first: Outcome[Analysis], second: Outcome[Analysis]) -> Outcome[Analysis]:
+    """The second answer, with the first attempt on record: real, but not the first choice."""
+    report = second.report
+    status = StageStatus.DEGRADED if report.status is StageStatus.OK else report.status
+    merged = report.model_copy(
+        update={
+            "status": status,
+            "attempts": first.report.attempts + report.attempts,
+            "seconds": first.report.seconds + report.seconds,
+            "error": f"{first.report.error}; {report.error}" if second.failed else first.report.error,
+            "error_type": report.error_type or first.report.error_type,
+        }
+    )
+    return Outcome(second.value, merged, second.status_code, second.retry_after)

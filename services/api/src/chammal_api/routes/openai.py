@@ -1,0 +1,64 @@
+"""The OpenAI endpoints, passed through to the services that have them."""
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chammal_api.relay import relay_json, relay_upload
+from chammal_api.state import state_of
+from chammal_contracts import headers as wire
+from chammal_contracts.chat import ModelList
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.stages import Stage
+from chammal_kit.problems import Problem
+from chammal_kit.upstream import Reply, Upstream, UpstreamError
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
+
+
+@router.post("/audio/transcriptions", response_class=Response)
+async def transcriptions(request: Request) -> Response:
+    """OpenAI's transcription, answered by the stt service."""
+    state = state_of(request)
+    return await relay_upload(request, state["stt"], Stage.STT, state["settings"].max_upload_bytes, state["tally"])
+
+
+@router.post("/audio/speech", response_class=Response)
+async def speech(request: Request) -> Response:
+    """OpenAI's speech, answered by the tts service as it is made."""
+    state = state_of(request)
+    return await relay_json(request, state["tts"], Stage.TTS, state["settings"].max_json_bytes, state["tally"])
+
+
+@router.post("/chat/completions", response_class=Response)
+async def chat_completions(request: Request) -> Response:
+    """OpenAI's chat, answered by the llm-gateway."""
+    state = state_of(request)
+    return await relay_json(request, state["llm"], None, state["settings"].max_json_bytes, state["tally"])
+
+
+@router.get("/models")
+async def models(request: Request, response: Response) -> ModelList:
+    """The models of all services; those of a service that does not answer are missing, and the header says so."""
+    state = state_of(request)
+    services: dict[Stage, Upstream] = {Stage.STT: state["stt"], Stage.ANALYSIS: state["llm"], Stage.TTS: state["tts"]}
+    lists = await asyncio.gather(*(_models_of(upstream) for upstream in services.values()))
+    missing = [f"{stage}=dummy" for stage, found in zip(services, lists, strict=True) if found is None]
+    if len(missing) == len(services):
+        raise Problem(503, ErrorCode.BACKENDS_FAILED, "No service told its models.", headers={"Retry-After": "5"})
+    if missing:
+        response.headers[wire.DEGRADED] = ", ".join(missing)
+    return ModelList(data=[card for found in lists if found for card in found.data])
+
+
+async def _models_of(upstream: Upstream) -> ModelList | None:
+    try:
+        return (await upstream.request("GET", "/v1/models", parse=_read_models)).value
+    except UpstreamError:
+        return None
+
+
+def _read_models(reply: Reply[None]) -> ModelList:
+    return ModelList.model_validate(reply.json())

@@ -1,0 +1,32 @@
+"""`/ready` and `GET /v1/failures`."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chammal_api.state import state_of
+from chammal_contracts.failures import FailureReport
+from chammal_contracts.health import Readiness
+from chammal_contracts.stages import Stage
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def get_ready(request: Request, response: Response) -> Readiness:
+    """The state of each service behind this one; 503 only when none of them can answer."""
+    readiness = await state_of(request)["dependencies"].check()
+    response.status_code = 200 if readiness.ready else 503
+    return readiness
+
+
+@router.get("/v1/failures")
+async def get_failures(request: Request) -> FailureReport:
+    """Per stage: how many were tried, how many brought nothing, and the breaker in front of it."""
+    state = state_of(request)
+    breakers = {
+        Stage.STT: state["stt"].breaker.state,
+        Stage.ANALYSIS: state["llm"].breaker.state,
+        Stage.TTS: state["tts"].breaker.state,
+    }
+    return state["tally"].report(breakers)

@@ -1,0 +1,39 @@
+"""What the api can be told. Each field is one environment variable, `CHAMMAL_API_<FIELD>`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from chammal_kit.settings import ServiceSettings, settings_config
+
+
+class ApiSettings(ServiceSettings):
+    model_config = settings_config("CHAMMAL_API_")
+
+    port: int = Field(default=8003, ge=0, le=65535, description="Port to listen on.")
+    stt_url: str = Field(default="http://127.0.0.1:8001", description="Address of the stt service.")
+    llm_url: str = Field(default="http://127.0.0.1:8002", description="Address of the llm-gateway service.")
+    tts_url: str = Field(default="http://127.0.0.1:8004", description="Address of the tts service.")
+    language: str = Field(default="ko", description="Language of calls when a request names none; `auto` detects it.")
+    audio_root: Path = Field(default=Path("audio"), description="`file_path` may name recordings below this folder.")
+    agent_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Addresses that `agent_url` may name, exactly, separated by commas."
+    )
+    max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
+    max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
+    stt_seconds: float = Field(default=300, gt=0, description="Longest wait for a transcript, in seconds.")
+    llm_seconds: float = Field(default=240, gt=0, description="Longest wait for an analysis or a chat, in seconds.")
+    tts_seconds: float = Field(default=120, gt=0, description="Longest wait for speech, in seconds.")
+    connect_seconds: float = Field(default=1, gt=0, description="Longest wait for a connection to a service.")
+    idle_seconds: float = Field(default=60, gt=0, description="Longest silence within an answer, in seconds.")
+    concurrency: int = Field(default=16, ge=1, description="Calls in flight to one service; as many again may wait.")
+    breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a breaker.")
+    breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
+    ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")
+
+    @field_validator("agent_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
