@@ -1,0 +1,48 @@
+"""The composition root."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from chammal_kit.app import create_app
+from chammal_kit.logs import component_logger
+from chammal_llm_gateway import metrics
+from chammal_llm_gateway.backends import Transport, make_backends
+from chammal_llm_gateway.gateway import Gateway
+from chammal_llm_gateway.readiness import ReadinessProbe
+from chammal_llm_gateway.routes import router
+from chammal_llm_gateway.settings import LlmSettings
+
+log = component_logger("AgentBackend")
+
+
+class State(TypedDict):
+    settings: LlmSettings
+    gateway: Gateway
+    probe: ReadinessProbe
+
+
+def create(settings: LlmSettings | None = None, *, transport: Transport | None = None) -> FastAPI:
+    """The app. `transport` stands in for the network in tests."""
+    told = settings or LlmSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        probed = make_backends(told, transport)
+        metrics.expect(one.backend.name for one in probed)
+        log.info("backends in order: %s", ", ".join(one.backend.name for one in probed) or "none")
+        async with AsyncExitStack() as stack:
+            for one in probed:
+                stack.push_async_callback(one.backend.upstream.aclose)
+                stack.push_async_callback(one.prober.upstream.aclose)
+            yield State(
+                settings=told,
+                gateway=Gateway(
+                    [one.backend for one in probed], aliases=told.aliases, max_schema_bytes=told.max_schema_bytes
+                ),
+                probe=ReadinessProbe(probed, cache_seconds=told.ready_cache_seconds),
+            )
+
+    return create_app(service="llm-gateway", distribution="chammal-llm-gateway", lifespan=lifespan, routers=[router])
