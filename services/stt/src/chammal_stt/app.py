@@ -1,0 +1,31 @@
+"""Puts the stt service together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from chammal_kit.app import create_app
+from chammal_stt.routes import router
+from chammal_stt.settings import SttSettings
+from chammal_stt.transcriber import Transcriber
+
+
+class State(TypedDict):
+    transcriber: Transcriber
+
+
+def create(settings: SttSettings | None = None) -> FastAPI:
+    configured = settings or SttSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        transcriber = Transcriber(configured)
+        transcriber.start()
+        try:
+            yield {"transcriber": transcriber}
+        finally:
+            await transcriber.aclose()
+
+    return create_app(service="stt", distribution="chammal-stt", lifespan=lifespan, routers=[router])

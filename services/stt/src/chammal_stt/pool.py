@@ -1,0 +1,144 @@
+"""A few workers of one kind, started when needed and replaced when they die."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from chammal_kit.logs import component_logger
+from chammal_stt.worker import Worker, WorkerDied, WorkerUnfit
+
+log = component_logger("STT")
+
+StartWorker = Callable[[], Awaitable[Worker]]
+
+
+class StartFailed(Exception):
+    """No worker could be started; the message says why, and `hint` what to do."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+class Pool:
+    """`grace_seconds` is how long a worker may take to let go of an abandoned job; 0 ends it at once."""
+
+    def __init__(
+        self,
+        start: StartWorker,
+        size: int,
+        *,
+        grace_seconds: float,
+        on_death: Callable[[], None],
+        cooldown: float = 2.0,
+    ) -> None:
+        self.size = size
+        self.failure: StartFailed | None = None
+        """Why the last start failed; None since one succeeded."""
+        self._start = start
+        self._grace_seconds = grace_seconds
+        self._on_death = on_death
+        self._cooldown = cooldown
+        self._retry_at = 0.0
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[Worker] = []
+        self._workers: set[Worker] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._warming: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @property
+    def workers(self) -> frozenset[Worker]:
+        return frozenset(worker for worker in self._workers if worker.alive)
+
+    def warm(self) -> None:
+        """Starts in the background what is not running. Does nothing while it does, or just after it failed."""
+        idle = self._warming is None or self._warming.done()
+        if idle and not self._closing and asyncio.get_running_loop().time() >= self._retry_at:
+            self._warming = self._spawn(self._fill())
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[Worker]:
+        """A worker for one job. Raises StartFailed."""
+        await self._slots.acquire()
+        worker = None
+        try:
+            worker = await self._take()
+            yield worker
+        finally:
+            if worker is not None and worker.alive and worker.busy:
+                self._spawn(self._reclaim(worker))
+            else:
+                self._give_back(worker)
+
+    async def aclose(self) -> None:
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.kill() for worker in self._workers))
+
+    async def _take(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+        if self._warming is not None and not self._warming.done():
+            await asyncio.shield(self._warming)
+            return await self._take()
+        if asyncio.get_running_loop().time() < self._retry_at:
+            raise self.failure or StartFailed("it has just failed to start")
+        return await self._start_one()
+
+    async def _start_one(self) -> Worker:
+        try:
+            worker = await self._start()
+        except (WorkerDied, WorkerUnfit, OSError) as error:  # TimeoutError is an OSError
+            failure = StartFailed(str(error) or "it took too long to start", getattr(error, "hint", None))
+            if str(failure) != str(self.failure):
+                log.error("A worker could not be started: %s", failure)
+            self.failure = failure
+            self._retry_at = asyncio.get_running_loop().time() + self._cooldown
+            raise failure from error
+        self.failure = None
+        self._workers.add(worker)
+        self._spawn(self._watch(worker))
+        return worker
+
+    async def _fill(self) -> None:
+        while len(self.workers) < self.size:
+            async with self._slots:
+                if len(self.workers) >= self.size:
+                    return
+                try:
+                    self._idle.append(await self._start_one())
+                except StartFailed:
+                    return
+
+    async def _watch(self, worker: Worker) -> None:
+        code = await worker.wait()
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if not self._closing:
+            log.error("The %s process %d ended with status %d; it is started again.", worker.name, worker.pid, code)
+            self._on_death()
+            self.warm()
+
+    async def _reclaim(self, worker: Worker) -> None:
+        if self._grace_seconds:
+            await worker.abandon(self._grace_seconds)
+        else:
+            await worker.kill()
+        self._give_back(worker)
+
+    def _give_back(self, worker: Worker | None) -> None:
+        if worker is not None and worker.alive:
+            self._idle.append(worker)
+        self._slots.release()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

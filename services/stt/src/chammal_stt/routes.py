@@ -1,0 +1,106 @@
+"""What the stt service answers."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from chammal_contracts.asr import Transcription
+from chammal_contracts.chat import ModelCard, ModelList
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.headers import BACKEND
+from chammal_contracts.health import Readiness
+from chammal_kit.disconnect import unless_disconnected
+from chammal_kit.problems import Problem
+from chammal_stt.form import TranscriptionForm, read_form, schema
+from chammal_stt.formats import render
+from chammal_stt.metrics import REQUESTS, Outcome
+from chammal_stt.transcriber import Transcriber
+
+BACKEND_NAME = "faster-whisper"
+ALIASES = frozenset({"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
+
+router = APIRouter()
+
+
+def _transcriber(request: Request) -> Transcriber:
+    transcriber: Transcriber = request.state.transcriber
+    return transcriber
+
+
+@router.get("/ready", tags=["operations"], responses={503: {"model": Readiness}})
+async def get_ready(request: Request, response: Response) -> Readiness:
+    """Whether a recogniser and a decoder are up that have each done a second of audio; else the reason."""
+    readiness = await _transcriber(request).readiness()
+    if not readiness.ready:
+        response.status_code = 503
+        response.headers["Retry-After"] = "2"
+    return readiness
+
+
+@router.get("/v1/models", tags=["openai"])
+async def get_models(request: Request) -> ModelList:
+    """The model that answers, then the names it also answers to."""
+    return ModelList(data=[ModelCard(id=name) for name in (_transcriber(request).recogniser.model, *sorted(ALIASES))])
+
+
+@router.post(
+    "/v1/audio/transcriptions",
+    tags=["openai"],
+    response_class=Response,
+    responses={200: {"model": Transcription, "description": "In the form that response_format asks for."}},
+    openapi_extra={"requestBody": schema()},
+)
+async def post_transcription(request: Request) -> Response:
+    """Transcribes one recording."""
+    return await _counted(lambda: _transcribe(request))
+
+
+async def _transcribe(request: Request) -> Response:
+    transcriber = _transcriber(request)
+    uploads = await transcriber.admit_upload()
+    try:
+        fields, upload, form = await read_form(request, transcriber.settings)
+    finally:
+        uploads.release()
+    try:
+        _check_model(form, transcriber)
+        work = transcriber.transcribe(upload.file.fileno(), form)
+        transcription = await unless_disconnected(request.receive, work)
+    finally:
+        await fields.close()
+    response = render(transcription, form.response_format)
+    response.headers[BACKEND] = BACKEND_NAME
+    return response
+
+
+def _check_model(form: TranscriptionForm, transcriber: Transcriber) -> None:
+    accepted = sorted({transcriber.settings.model, transcriber.recogniser.model, *ALIASES})
+    if form.model not in accepted:
+        detail = f"The model {form.model[:80]!r} is not served here. Send one of {', '.join(accepted)}."
+        raise Problem(404, ErrorCode.MODEL_NOT_FOUND, detail, accepted=accepted)
+
+
+async def _counted(answer: Callable[[], Awaitable[Response]]) -> Response:
+    outcome = Outcome.ERROR
+    try:
+        response = await answer()
+    except Problem as problem:
+        if problem.code is ErrorCode.OVERLOADED:
+            outcome = Outcome.OVERLOADED
+        elif problem.status < 500:
+            outcome = Outcome.REJECTED
+        raise
+    except (RequestValidationError, HTTPException):
+        outcome = Outcome.REJECTED
+        raise
+    except ClientDisconnect:
+        outcome = Outcome.ABANDONED
+        return Response(status_code=499)
+    else:
+        outcome = Outcome.OK
+        return response
+    finally:
+        REQUESTS.labels(outcome).inc()

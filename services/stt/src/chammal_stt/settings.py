@@ -1,0 +1,49 @@
+"""Settings of the stt service: `CHAMMAL_STT_<FIELD>`, or `CHAMMAL_<FIELD>` for all services."""
+
+import os
+
+from pydantic import Field, field_validator
+
+from chammal_kit.settings import ServiceSettings, settings_config
+from chammal_stt.languages import LANGUAGES
+
+
+class SttSettings(ServiceSettings):
+    model_config = settings_config("CHAMMAL_STT_")
+
+    port: int = Field(default=8001, ge=0, le=65535, description="Port to listen on.")
+    model: str = Field(default="whisper-base", description="Id of the model in the manifest.")
+    compute_type: str = Field(default="int8", description="CTranslate2's arithmetic: int8, int8_float32 or float32.")
+    preload: bool = Field(default=True, description="Load the model at start-up, not at the first request or /ready.")
+    workers: int = Field(default=2, ge=1, description="Recogniser processes; each holds the model and takes one call.")
+    cpu_threads: int = Field(default=0, ge=0, description="Threads a recogniser; 0 shares the cores among them.")
+    language: str | None = Field(default=None, description="Used when a request names none; unset, it is detected.")
+    queue: int = Field(default=8, ge=0, description="Calls that may wait for a recogniser; more get 503.")
+    queue_seconds: float = Field(default=30.0, gt=0, description="How long one may wait before it gets 503.")
+    max_request_seconds: float = Field(default=1800.0, gt=0, description="Cap on the work for one recording.")
+    max_uploads: int = Field(default=32, ge=1, description="Uploads received at once; more get 503.")
+    max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest request body, in bytes.")
+    upload_idle_seconds: float = Field(default=30.0, gt=0, description="Longest pause within an upload.")
+    max_audio_seconds: int = Field(default=7200, ge=1, description="Longest recording, in seconds.")
+    decoders: int = Field(default=2, ge=1, description="Decoder processes at most.")
+    decode_seconds: int = Field(default=120, ge=1, description="Processor and wall seconds to decode one recording.")
+    decoder_memory_bytes: int = Field(default=1 << 30, ge=1 << 28, description="Address space of a decoder process.")
+    start_seconds: float = Field(default=120.0, gt=0, description="How long loading the model may take.")
+    abandon_seconds: float = Field(default=20.0, ge=0, description="How long a recogniser may take to drop a call.")
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None and value not in LANGUAGES:
+            raise ValueError(f"{value!r} is not one of {', '.join(sorted(LANGUAGES))}")
+        return value
+
+    @property
+    def threads_per_worker(self) -> int:
+        return self.cpu_threads or max(1, _cores() // self.workers)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
