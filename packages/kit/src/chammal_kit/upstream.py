@@ -347,6 +347,9 @@ class StreamReply:
         self._lease = lease
         self._call = call
         self._upstream = upstream
+        self._reading = False
+        self._abandoning: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_at(call.deadline, self._abandon)
         self.status = lease.exchange.status
         self.headers = lease.exchange.headers
 
@@ -358,22 +361,31 @@ class StreamReply:
         return self
 
     async def __anext__(self) -> bytes:
+        self._reading = True
         try:
             chunk = await self._lease.exchange.chunk()
         except BaseException as error:
             if isinstance(error, UpstreamError):
                 error.attempts = self._call.attempts
                 error.seconds = asyncio.get_running_loop().time() - self._call.started
-            await self._lease.finish(error)
+            await self.finish(error)
             raise
+        finally:
+            self._reading = False
         if chunk is None:
-            await self._lease.finish(None)
+            await self.finish(None)
             raise StopAsyncIteration
         return chunk
 
     async def finish(self, error: BaseException | None) -> None:
         """What leaving the block does. Only the first end counts."""
+        self._timer.cancel()
         await self._lease.finish(error)
+
+    def _abandon(self) -> None:
+        """A consumer that never comes back, such as a stalled client, must not keep the slot for ever."""
+        if not self._reading:
+            self._abandoning = asyncio.ensure_future(self.finish(asyncio.CancelledError()))
 
     def unusable(self, detail: str) -> UpstreamError:
         """To be raised where the bytes make no sense: `raise answer.unusable("not an event")` counts as a failure."""
