@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     VOICE_NOT_FOUND = "voice_not_found"
     INPUT_TOO_LONG = "input_too_long"
+    INPUT_UNSPEAKABLE = "input_unspeakable"
     MODEL_UNAVAILABLE = "model_unavailable"
     WORKER_DIED = "worker_died"
     OVERLOADED = "overloaded"

@@ -30,3 +30,16 @@ class SpeechRequest(BaseModel):
     instructions: str | None = None
     language: str | None = None
     """`ko` or `en`; by default told from the script of the text."""
+
+
+class VoiceCard(BaseModel):
+    """One row of `GET /v1/audio/voices`."""
+
+    id: str
+    alias: bool
+    """One of OpenAI's names, which stands for a voice in each language."""
+
+
+class VoiceList(BaseModel):
+    object: str = "list"
+    data: list[VoiceCard]

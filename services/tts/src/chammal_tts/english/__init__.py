@@ -1,0 +1,1 @@
+"""English text, from writing to sounds."""

@@ -1,0 +1,75 @@
+"""One request's audio, made sentence by sentence and encoded as it is made."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from chammal_kit.deadline import Deadline
+from chammal_tts.encoders import Encoder
+from chammal_tts.engine import Engine, Speech, Stop, Utterance
+from chammal_tts.metrics import REAL_TIME_FACTOR
+from chammal_tts.script import Piece
+from chammal_tts.voices import Voice
+
+T = TypeVar("T")
+
+_FRAME_SECONDS = 0.025
+
+
+@dataclass(slots=True)
+class Usage:
+    phonemes: int = 0
+    frames: int = 0
+    """Of 25 ms each."""
+
+
+class Rendering:
+    """Iterate over `chunks()` once. Closing it stops the synthesis."""
+
+    def __init__(
+        self, engine: Engine, executor: Executor, encoder: Encoder, voice: Voice, speed: float, deadline: Deadline
+    ) -> None:
+        self.usage = Usage()
+        self._engine = engine
+        self._executor = executor
+        self._encoder = encoder
+        self._voice = voice
+        self._speed = speed
+        self._deadline = deadline
+        self._stop = Stop()
+
+    async def chunks(self, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
+        """Encoded audio, never empty. Raises TimeoutError at the deadline."""
+        try:
+            for piece in pieces:
+                if data := await self._in_thread(partial(self._make, piece)):
+                    yield data
+            if data := await self._in_thread(self._encoder.finish):
+                yield data
+        finally:
+            self._stop.request()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        async with asyncio.timeout(self._deadline.remaining()):
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _make(self, piece: Piece) -> bytes:
+        started = time.perf_counter()
+        voice = self._voice.speaking(piece.language)
+        speech = self._engine.speak(Utterance(piece.text, piece.language, voice, self._speed), self._stop)
+        self._count(speech, piece, time.perf_counter() - started)
+        silence = np.zeros(int(piece.pause / self._speed * self._engine.sample_rate), np.float32)
+        return self._encoder.encode(np.concatenate((speech.samples, silence)))
+
+    def _count(self, speech: Speech, piece: Piece, seconds: float) -> None:
+        audio_seconds = speech.samples.size / self._engine.sample_rate
+        self.usage.phonemes += speech.units
+        self.usage.frames += round(audio_seconds / _FRAME_SECONDS)
+        if audio_seconds:
+            REAL_TIME_FACTOR.labels(piece.language).observe(seconds / audio_seconds)

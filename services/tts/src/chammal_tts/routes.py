@@ -1,0 +1,182 @@
+"""The service's routes."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.requests import ClientDisconnect
+
+from chammal_contracts.chat import ModelCard, ModelList
+from chammal_contracts.errors import ErrorCode, ProblemBody
+from chammal_contracts.health import Readiness
+from chammal_contracts.speech import SpeechRequest, StreamFormat, VoiceCard, VoiceList
+from chammal_kit.bulkhead import BulkheadFull
+from chammal_kit.deadline import Deadline, current_deadline
+from chammal_kit.disconnect import unless_disconnected
+from chammal_kit.problems import Problem
+from chammal_tts.encoders import MEDIA_TYPES, make_encoder
+from chammal_tts.metrics import FIRST_AUDIO_SECONDS, REQUESTS, Outcome
+from chammal_tts.rendering import Rendering
+from chammal_tts.responses import SpeechResponse, audio_body, sse_body
+from chammal_tts.script import Language, Piece, script
+from chammal_tts.state import TtsState
+from chammal_tts.voices import ALIASES, Voice, find_voice, voice_names
+
+router = APIRouter()
+
+MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+
+
+def _state(request: Request) -> TtsState:
+    state = request.state.tts
+    assert isinstance(state, TtsState)  # noqa: S101
+    return state
+
+
+State = Annotated[TtsState, Depends(_state)]
+
+
+@router.get("/ready", tags=["operations"], responses={503: {"model": Readiness}})
+async def get_ready(state: State, response: Response) -> Readiness:
+    """A word has been spoken in each language by the model. Until then 503, with the reason and what to do."""
+    readiness = state.loading.readiness()
+    response.status_code = 200 if readiness.ready else 503
+    return readiness
+
+
+@router.get("/v1/models", tags=["speech"])
+async def get_models() -> ModelList:
+    return ModelList(data=[ModelCard(id=name) for name in ("kokoro", *MODEL_ALIASES)])
+
+
+@router.get("/v1/audio/voices", tags=["speech"], responses={503: {"model": ProblemBody}})
+async def get_voices(state: State) -> VoiceList:
+    available = state.loading.engine().voices
+    return VoiceList(data=[VoiceCard(id=n, alias=n in ALIASES) for n in voice_names(available)])
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": ProblemBody, "description": "No such model or voice"},
+    422: {"model": ProblemBody, "description": "Input too long, nothing in it to say, or a bad field"},
+    503: {"model": ProblemBody, "description": "The model is missing, or the service is busy: Retry-After"},
+    504: {"model": ProblemBody, "description": "The deadline passed before the first audio"},
+}
+
+
+@router.post(
+    "/v1/audio/speech",
+    tags=["speech"],
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Audio as it is made, or server-sent events with `stream_format=sse`",
+            "content": {kind: {} for kind in (*MEDIA_TYPES.values(), "text/event-stream")},
+        },
+        **_PROBLEMS,
+    },
+)
+async def post_speech(asked: SpeechRequest, request: Request, state: State) -> Response:
+    """Text to speech, as OpenAI has it. The first sentence's audio leaves while the rest is being made."""
+    started = time.perf_counter()
+    try:
+        return await _speak(asked, request, state, started)
+    except ClientDisconnect:
+        REQUESTS.labels(Outcome.GONE).inc()
+        return Response(status_code=499)
+    except Problem as problem:
+        REQUESTS.labels(_outcome(problem)).inc()
+        raise
+    except Exception:
+        REQUESTS.labels(Outcome.FAILED).inc()
+        raise
+
+
+async def _speak(asked: SpeechRequest, request: Request, state: TtsState, started: float) -> Response:
+    _check_model(asked.model)
+    pieces = _script(asked, state.settings.max_characters)
+    engine = state.loading.engine()
+    voice = _voice(asked.voice, engine.voices)
+    deadline = _deadline(state.settings.request_seconds)
+    encoder = make_encoder(asked.response_format, engine.sample_rate)
+    rendering = Rendering(engine, state.executor, encoder, voice, asked.speed, deadline)
+    try:
+        await state.bulkhead.acquire(deadline.remaining())
+    except BulkheadFull as full:
+        raise Problem(
+            503,
+            ErrorCode.OVERLOADED,
+            f"The service is busy: {full}.",
+            headers={"Retry-After": f"{full.retry_after:.0f}"},
+        ) from full
+    chunks = rendering.chunks(pieces)
+    try:
+        first = await unless_disconnected(request.receive, _first(chunks))
+    except BaseException as error:
+        state.bulkhead.release()
+        await chunks.aclose()
+        if isinstance(error, TimeoutError):
+            raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the first audio.") from error
+        raise
+    FIRST_AUDIO_SECONDS.observe(time.perf_counter() - started)
+    if asked.stream_format is StreamFormat.SSE:
+        body, media_type = sse_body(first, chunks, rendering.usage), "text/event-stream"
+    else:
+        body, media_type = audio_body(first, chunks), encoder.media_type
+    return SpeechResponse(body, media_type, deadline, state.bulkhead.release)
+
+
+async def _first(chunks: AsyncIterator[bytes]) -> bytes:
+    return await anext(chunks)
+
+
+def _check_model(name: str) -> None:
+    if name not in ("kokoro", *MODEL_ALIASES):
+        known = ", ".join(("kokoro", *MODEL_ALIASES))
+        raise Problem(404, ErrorCode.MODEL_NOT_FOUND, f"There is no model {name!r}; there are: {known}.")
+
+
+def _script(asked: SpeechRequest, limit: int) -> list[Piece]:
+    if len(asked.input) > limit:
+        raise Problem(
+            422,
+            ErrorCode.INPUT_TOO_LONG,
+            f"The input has {len(asked.input)} characters; at most {limit} can be spoken at once. Send it in parts.",
+            limit=limit,
+        )
+    try:
+        language = Language(asked.language) if asked.language else None
+    except ValueError:
+        raise Problem(
+            422, ErrorCode.LANGUAGE_UNKNOWN, "`language` is `ko` or `en`; leave it out to tell by script."
+        ) from None
+    pieces = script(asked.input, language)
+    if not pieces:
+        raise Problem(
+            422, ErrorCode.INPUT_UNSPEAKABLE, "The input has no word in Hangul or Latin letters and no number to say."
+        )
+    return pieces
+
+
+def _voice(name: str, available: frozenset[str]) -> Voice:
+    voice = find_voice(name, available)
+    if voice is None:
+        names = voice_names(available)
+        raise Problem(
+            404, ErrorCode.VOICE_NOT_FOUND, f"There is no voice {name!r}; there are: {', '.join(names)}.", voices=names
+        )
+    return voice
+
+
+def _deadline(seconds: float) -> Deadline:
+    ours, callers = Deadline.after(seconds), current_deadline()
+    return callers if callers is not None and callers.at < ours.at else ours
+
+
+def _outcome(problem: Problem) -> Outcome:
+    by_code = {
+        ErrorCode.MODEL_UNAVAILABLE: Outcome.UNAVAILABLE,
+        ErrorCode.OVERLOADED: Outcome.OVERLOADED,
+        ErrorCode.DEADLINE_EXCEEDED: Outcome.DEADLINE,
+    }
+    return by_code.get(problem.code, Outcome.REFUSED)

@@ -1,0 +1,30 @@
+"""What the tts service can be told: `CHAMMAL_TTS_<FIELD>`, else `CHAMMAL_<FIELD>`."""
+
+import os
+
+from pydantic import Field
+
+from chammal_kit.settings import ServiceSettings, settings_config
+
+
+class TtsSettings(ServiceSettings):
+    model_config = settings_config("CHAMMAL_TTS_")
+
+    port: int = Field(default=8004, ge=0, le=65535, description="Port to listen on.")
+    model: str = Field(default="kokoro", description="The model's id in the manifest.")
+    threads: int = Field(
+        default=0, ge=0, description="Threads of one synthesis; 0 takes the cores there are, at most 4."
+    )
+    parallel: int = Field(
+        default=1, ge=1, description="Sentences synthesised at once. Requests take turns by sentence."
+    )
+    concurrency: int = Field(default=4, ge=1, description="Requests spoken at once.")
+    queue: int = Field(default=8, ge=0, description="Requests that may wait for their turn.")
+    queue_seconds: float = Field(default=10.0, ge=0, description="How long a request waits before it is told 503.")
+    max_characters: int = Field(default=4096, ge=1, description="Longest `input`.")
+    request_seconds: float = Field(default=300.0, gt=0, description="Longest time for one request, reading included.")
+    model_poll_seconds: float = Field(default=5.0, gt=0, description="How often a missing model is looked for.")
+
+    @property
+    def model_threads(self) -> int:
+        return self.threads or min(4, os.cpu_count() or 1)

@@ -1,0 +1,16 @@
+"""What lives as long as the process."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from chammal_kit.bulkhead import Bulkhead
+from chammal_tts.loading import Loading
+from chammal_tts.settings import TtsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TtsState:
+    settings: TtsSettings
+    loading: Loading
+    executor: Executor
+    bulkhead: Bulkhead
