@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from chammal import models_command
+from chammal import demo, models_command, up
 from chammal_kit.models import ModelError
 
 INTERRUPTED = 130
@@ -14,6 +14,8 @@ def parser() -> argparse.ArgumentParser:
         prog="chammal", description="A self-hosted speech mesh that says what it could not do."
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
+    up.add_parser(commands)
+    demo.add_parser(commands)
     models_command.add_parser(commands)
     return root
 

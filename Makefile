@@ -1,0 +1,49 @@
+# `make run` and `make test` need only python3 (3.11 or newer), make and pip. `make help` lists the rest.
+PYTHON ?= python3
+export CHAMMAL_MODELS_DIR ?= models
+
+bin := .venv/bin
+installed := .venv/.installed
+packages := packages/contracts packages/kit services/stt services/llm-gateway services/tts services/api packages/cli
+
+.DEFAULT_GOAL := help
+
+run: $(installed) ## start the mesh on this machine, fetching models that are missing; Ctrl-C stops it
+	@exec $(bin)/chammal up
+
+demo: $(installed) ## analyse a sample call; starts the mesh when it is not running
+	@exec $(bin)/chammal demo
+
+models: $(installed) ## fetch and verify all default models, for use without a network
+	$(bin)/chammal models fetch
+
+test: $(installed) ## all tests but those that need Docker
+	$(bin)/chammal models fetch
+	$(bin)/pytest -m "not compose"
+
+test-compose: $(installed) ## the mesh in containers; needs a Docker engine
+	$(bin)/pytest -m compose
+
+check: $(installed) ## format, lint, types, architecture
+	$(bin)/ruff format --check
+	$(bin)/ruff check
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+bench: $(installed) ## side-by-side benchmarks
+	$(bin)/python -m bench
+
+lock: ## renew requirements/*.txt (needs uv)
+	requirements/lock.sh
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"Chammal needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Try: make PYTHON=python3.13")'
+	$(PYTHON) -m venv .venv
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
+	@touch $@
+
+.PHONY: run demo models test test-compose check bench lock help
