@@ -1,6 +1,7 @@
 """The `chammal` command."""
 
 import argparse
+import asyncio
 import sys
 
 from chammal import demo, models_command, up
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("Stopped. The same command goes on where this one stopped.", file=sys.stderr)
         return INTERRUPTED
     except ModelError as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,6 +71,10 @@ async def is_chammal(url: str) -> bool:
 
 
 async def _with_own_mesh(settings: UpSettings, arguments: argparse.Namespace, *, embedded: bool) -> TranscribeResult:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with _own_mesh(settings, embedded=embedded) as url:
         return await send(url, arguments.file, arguments.language)
 
