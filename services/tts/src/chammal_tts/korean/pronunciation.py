@@ -25,6 +25,7 @@ _NOUNS_IN_STEM_CLUSTERS = frozenset({("ㅅ", "ㅏ", "ㄻ"), ("ㄷ", "ㅓ", "ㄼ"
 def pronounce(text: str) -> str:
     """Hangul words (divided by spaces) as they sound, again in Hangul. Other characters stay and end a word's sound."""
     parts: list[Syllable | str] = [decompose(c) if is_syllable(c) else c for c in respell(text)]
+    _read_ui(parts)
     for index, part in enumerate(parts):
         if isinstance(part, str):
             continue
@@ -35,7 +36,7 @@ def pronounce(text: str) -> str:
             _meet(part, after, negation=str(part) == "못")
         else:
             part.coda = _NEUTRAL.get(part.coda, part.coda)
-    _settle_vowels(parts)
+    _simplify_glides(parts)
     return "".join(str(part) for part in parts)
 
 
@@ -137,17 +138,25 @@ def _assimilate(left: Syllable, right: Syllable) -> None:
         left.coda = right.onset = "ㄹ"
 
 
-def _settle_vowels(parts: list[Syllable | str]) -> None:
-    """제5항: 져 is 저, 계 is 게, 희 is 히; 의 is 이 inside a word and 에 as a particle."""
+def _read_ui(parts: list[Syllable | str]) -> None:
+    """제5항: 희 is 히; 의 is 이 inside a word and 에 as a particle."""
     for index, part in enumerate(parts):
-        if isinstance(part, str):
+        if isinstance(part, str) or part.vowel != "ㅢ":
             continue
         first = index == 0 or isinstance(parts[index - 1], str)
         last = index + 1 == len(parts) or isinstance(parts[index + 1], str)
+        if part.onset != "ㅇ":
+            part.vowel = "ㅣ"
+        elif not first:
+            part.vowel = "ㅔ" if last and not part.coda else "ㅣ"
+
+
+def _simplify_glides(parts: list[Syllable | str]) -> None:
+    """제5항: 져 is 저, 계 is 게."""
+    for part in parts:
+        if isinstance(part, str):
+            continue
         if part.vowel == "ㅕ" and part.onset in "ㅈㅉㅊ":
             part.vowel = "ㅓ"
         elif part.vowel == "ㅖ" and part.onset not in "ㅇㄹ":
             part.vowel = "ㅔ"
-        elif part.vowel == "ㅢ" and not (first and part.onset == "ㅇ"):
-            particle = last and not first and not part.coda and part.onset != "ㅎ"
-            part.vowel = "ㅔ" if particle else "ㅣ"

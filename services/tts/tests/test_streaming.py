@@ -1,0 +1,76 @@
+"""Against a real server on loopback."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from chammal_tts.app import create
+from chammal_tts.settings import TtsSettings
+
+THREE = {"input": "첫 문장입니다. 둘째 문장입니다. 셋째 문장입니다.", "response_format": "pcm"}
+
+
+@pytest.fixture
+def url(serve: Callable[[FastAPI], str], engine: Any, settings: TtsSettings) -> str:
+    base = serve(create(settings, lambda _: engine))
+    for _ in range(2000):
+        if httpx2.get(f"{base}/ready").status_code == 200:
+            break
+    engine.begun.clear()
+    engine.made.clear()
+    engine.gated = True
+    return f"{base}/v1/audio/speech"
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"response_format": "mp3"}, {"response_format": "opus"}, {"stream_format": "sse"}]
+)
+def test_the_first_audio_arrives_before_the_last_sentence_is_made(url: str, engine: Any, extra: dict[str, str]) -> None:
+    engine.allow(1)
+    with httpx2.stream("POST", url, json={**THREE, **extra}, timeout=20) as answer:
+        chunks = answer.iter_raw()
+        first = next(chunks)
+        assert first
+        assert [u.text for u in engine.made] == ["첫 문장입니다."]
+        engine.allow(2)
+        rest = b"".join(chunks)
+    assert rest
+    assert len(engine.made) == 3
+
+
+def test_a_caller_that_goes_away_stops_the_synthesis(url: str, engine: Any) -> None:
+    engine.allow(1)
+    with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
+        next(answer.iter_raw())
+    assert engine.stopped.wait(20)
+    assert len(engine.made) == 1
+
+
+def test_a_caller_that_goes_away_before_any_audio_frees_its_slot(url: str, engine: Any) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(url, json=THREE, timeout=0.3)
+    assert engine.stopped.wait(20)
+    engine.gated = False
+    statuses = {httpx2.post(url, json=THREE, timeout=20).status_code for _ in range(3)}
+    assert 200 in statuses
+
+
+def test_who_finds_every_slot_taken_is_told_when_to_come_back(url: str, engine: Any) -> None:
+    engine.allow(1)
+    with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+        refused = httpx2.post(url, json=THREE, timeout=20)
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert int(refused.headers["Retry-After"]) >= 1
+        engine.allow(2)
+        list(chunks)
+
+
+def test_the_callers_deadline_bounds_the_synthesis(url: str, engine: Any) -> None:
+    late = httpx2.post(url, json=THREE, timeout=20, headers={"Chammal-Deadline": "0.2"})
+    assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+    assert engine.stopped.wait(20)
