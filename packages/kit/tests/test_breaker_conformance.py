@@ -129,14 +129,17 @@ class InterlockCall:
 
 # Properties: any history, both breakers, the same answers.
 
-Step = tuple[str, int]
+Step = tuple[str, float]
+outcomes = st.sampled_from(["succeed", "fail", "cancel"])
 histories = st.lists(
     st.one_of(
         st.tuples(st.just("admit"), st.integers(1, 50)),
-        st.tuples(st.sampled_from(["succeed", "fail", "fail", "cancel"]), st.integers(0, 60)),
-        st.tuples(st.just("burst"), st.integers(1, 6)),
-        st.tuples(st.just("wait"), st.integers(1, 260)),
+        st.tuples(outcomes, st.integers(0, 60)),
+        st.tuples(outcomes.map("quick {}".format), st.integers(1, 10)),
+        st.tuples(st.just("wait"), st.sampled_from([0.25, 1.0, 4.75, 5.0, 10.0, 20.0, 29.0, 29.75, 30.0, 31.0, 60.0])),
+        st.tuples(st.just("wait until half-open"), st.just(0)),
     ),
+    min_size=10,
     max_size=60,
 )
 
@@ -157,31 +160,32 @@ def replay(rules: Rules, history: list[Step]) -> None:
 
     for verb, number in history:
         if verb == "admit":
-            for _ in range(number):
+            for _ in range(int(number)):
                 admit()
-        elif verb == "burst":
-            for _ in range(number):
+        elif verb.startswith("quick"):
+            for _ in range(int(number)):
                 before = len(calls)
                 admit()
                 if len(calls) > before:
-                    end(-1, "fail")
-        elif verb == "wait":
+                    end(-1, verb.removeprefix("quick "))
+        elif verb.startswith("wait"):
+            seconds = number if verb == "wait" else subjects[1].open_for() or 0.0
             for subject in subjects:
-                subject.clock.now += number / 4
+                subject.clock.now += seconds
         elif calls:
-            end(number, verb)
+            end(int(number), verb)
         ours, theirs = subjects
         assert ours.state() == theirs.state()
         assert ours.open_for() == theirs.open_for()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(histories)
 def test_with_the_streak_rule_both_breakers_answer_alike(history: list[Step]) -> None:
     replay(STREAK, history)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(histories)
 def test_with_the_rate_rule_both_breakers_answer_alike(history: list[Step]) -> None:
     replay(RATE, history)

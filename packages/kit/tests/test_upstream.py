@@ -540,3 +540,22 @@ async def test_an_upstream_that_takes_no_bytes_is_a_read_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         async with using(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeouts=Timeouts(idle=0.05)) as subject:
             assert (await failing(subject, json=None, body=much())).failure is FailureType.READ_TIMEOUT
+
+
+async def test_hanging_up_on_an_unwanted_upload_does_not_open_the_breaker() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(65536)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(status(413))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server, using(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as subject:
+        for _ in range(10):
+            error = await failing(subject, json=None, body=endless())
+            assert error.failure in (FailureType.CONNECTION_LOST, FailureType.REJECTED)
+        assert subject.breaker.state is BreakerState.CLOSED

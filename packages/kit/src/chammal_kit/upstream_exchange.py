@@ -18,8 +18,8 @@ class Exchange:
     """Send, then take chunks until None, then close. Every failure is an UpstreamError; `deadline` is loop time."""
 
     __slots__ = (
-        "_chunks", "_deadline", "_limits", "_loop", "_max_bytes", "_name", "_received", "_response", "_sent_at",
-        "_source_pending", "_timeouts",
+        "_chunks", "_deadline", "_limits", "_loop", "_max_bytes", "_name", "_received", "_response", "_sending",
+        "_sent_at", "_source_pending", "_timeouts",
     )  # fmt: skip
 
     def __init__(self, name: str, timeouts: Timeouts, deadline: float, max_bytes: int) -> None:
@@ -30,6 +30,7 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
         self._source_pending = False
+        self._sending = False
         self._received = 0
         self._response: httpx2.Response | None = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
@@ -61,7 +62,7 @@ class Exchange:
                 raise self._late() from None
             raise
         except httpx2.TransportError as error:
-            raise from_transport(self._name, error) from error
+            raise self._interrupted(error) from error
         # httpx2 takes a read time-out per connection read and keeps it for the whole body; ours are finer
         self._limits["read"] = None
         self._chunks = cast("AsyncGenerator[bytes, None]", aiter(cast("AsyncIterable[bytes]", self._response.stream)))
@@ -109,12 +110,12 @@ class Exchange:
 
     async def pace(self, source: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
         """The body on its way out, with note taken of whom we wait for: a slow caller is not a slow upstream."""
-        self._source_pending = True
+        self._source_pending = self._sending = True
         async for piece in source:
             self._source_pending = False
             yield piece
             self._source_pending = True
-        self._source_pending = False
+        self._source_pending = self._sending = False
         self._sent_at = self._loop.time()
 
     def _check_headers(self) -> None:
@@ -133,6 +134,13 @@ class Exchange:
         except UpstreamError:  # the status says enough
             pass
         return body[:ERROR_BODY_BYTES]
+
+    def _interrupted(self, error: httpx2.TransportError) -> UpstreamError:
+        """A server that hangs up on a body it does not want (413) is not a broken one, and looks the same."""
+        failed = from_transport(self._name, error)
+        if self._sending and failed.failure is FailureType.CONNECTION_LOST:
+            failed.evidence = Evidence.NONE
+        return failed
 
     def _late(self, evidence: Evidence | None = None) -> UpstreamError:
         """The deadline passed. An upstream is blamed only if it had the time that its policy grants, so that
