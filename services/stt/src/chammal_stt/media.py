@@ -85,7 +85,7 @@ def decode(source: BinaryIO, target: int, max_samples: int) -> DecodeReply:
 
 
 def _detail(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:_MAX_DETAIL]
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:_MAX_DETAIL]
 
 
 def _decode_stream(stream: AudioStream, packets: "Iterator[av.Packet[AudioStream]]", sink: _Sink) -> int:
