@@ -1,0 +1,228 @@
+"""The main job and the official OpenAI client, against the mesh that `make run` starts."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import unicodedata
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from openai import OpenAI
+
+from chammal_contracts.stages import StageStatus
+from chammal_contracts.transcribe import Finding, TranscribeResult
+from tests.wire.conftest import ROOT, Mesh
+
+pytestmark = pytest.mark.model
+
+AUDIO = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
+SAMPLE = ROOT / "packages" / "cli" / "src" / "chammal" / "samples" / "call_ko.ogg"
+
+
+def letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def transcribe(http: httpx2.Client, **fields: str) -> TranscribeResult:
+    answer = http.post("/transcribe", files={"file": SAMPLE.open("rb")}, data={"language": "ko", **fields})
+    assert answer.status_code == 200, answer.text
+    return TranscribeResult.model_validate(answer.json())
+
+
+@pytest.fixture
+def openai(mesh: Mesh) -> OpenAI:
+    return OpenAI(base_url=f"{mesh.url}/v1", api_key="none is needed", max_retries=0, timeout=300)
+
+
+def test_every_service_is_ready_and_its_address_was_printed(mesh: Mesh, http: httpx2.Client) -> None:
+    assert http.get("/ready").json() == {**http.get("/ready").json(), "ready": True, "degraded": []}
+    printed = "\n".join(mesh.lines)
+    for port in mesh.ports.values():
+        assert f"http://127.0.0.1:{port}" in printed
+
+
+def test_a_call_is_transcribed_and_checked_and_nothing_is_made_up(http: httpx2.Client) -> None:
+    result = transcribe(http, incomplete_elements_check="true")
+    assert [s.status for s in result.stages] == [StageStatus.OK, StageStatus.OK], result.stages
+    assert not any((result.is_dummy, result.is_agent_dummy, result.is_partial_failure))
+    assert result.text is not None
+    assert "비교" in result.text
+    assert result.agent_analysis is not None
+    assert result.incomplete_elements is not None
+    for element in result.incomplete_elements.elements:
+        if element.quote is not None:
+            assert letters(element.quote) in letters(result.text)
+        else:
+            assert element.verdict is not Finding.SUSPECTED
+
+
+def test_the_demo_prints_transcript_analysis_and_stages(mesh: Mesh) -> None:
+    demo = subprocess.run(
+        ["make", "demo"], cwd=ROOT, env=mesh.environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    for part in ("Transcript", "Summary", "불완전판매 check", "Stages", "Every stage brought a real answer."):
+        assert part in demo.stdout
+
+
+def test_the_openai_client_transcribes_jfk_to_the_word(openai: OpenAI) -> None:
+    with (AUDIO / "en_jfk.flac").open("rb") as recording:
+        said = openai.audio.transcriptions.create(model="whisper-1", file=recording, language="en").text
+    words = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+    assert re.sub(r"[^a-z ]", "", said.lower()).split() == words.split()
+
+
+def test_the_openai_client_gets_words_and_segments(openai: OpenAI) -> None:
+    with (AUDIO / "en_jfk.flac").open("rb") as recording:
+        said = openai.audio.transcriptions.create(
+            model="whisper-1",
+            file=recording,
+            response_format="verbose_json",
+            timestamp_granularities=["word", "segment"],
+        )
+    assert said.language == "en"
+    assert said.words is not None
+    assert len(said.words) == 22
+    assert said.segments
+
+
+def test_the_openai_client_chats(openai: OpenAI) -> None:
+    answer = openai.chat.completions.create(
+        model="gpt-4o-mini", messages=[{"role": "user", "content": "대한민국의 수도는 어디입니까?"}], max_tokens=24
+    )
+    assert answer.choices[0].message.content
+    provenance = answer.model_extra["chammal"] if answer.model_extra else {}
+    assert provenance["backend"] == "llamacpp"
+
+
+def test_the_openai_client_streams_a_chat(openai: OpenAI) -> None:
+    pieces = [
+        chunk.choices[0].delta.content or ""
+        for chunk in openai.chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "Count to five."}], max_tokens=24, stream=True
+        )
+        if chunk.choices
+    ]
+    assert len([piece for piece in pieces if piece]) > 2
+
+
+def test_the_openai_client_gets_json_that_fits_its_schema(openai: OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "population": {"type": "integer"}},
+        "required": ["city", "population"],
+        "additionalProperties": False,
+    }
+    answer = openai.chat.completions.create(
+        model="default",
+        messages=[{"role": "user", "content": "서울의 인구를 JSON으로 알려 주세요."}],
+        max_tokens=80,
+        response_format={"type": "json_schema", "json_schema": {"name": "city", "schema": schema, "strict": True}},
+    )
+    body: dict[str, Any] = json.loads(answer.choices[0].message.content or "")
+    assert set(body) == {"city", "population"}
+    assert isinstance(body["population"], int)
+
+
+@pytest.mark.parametrize("text", ["안녕하세요. 참말입니다.", "Hello. This is a true word."])
+def test_the_openai_client_speaks(openai: OpenAI, text: str) -> None:
+    spoken = openai.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="pcm").read()
+    assert len(spoken) / 48_000 > 0.8, "16-bit samples at 24 kHz"
+
+
+def test_what_tts_says_stt_understands(openai: OpenAI) -> None:
+    text = "Please call me back tomorrow morning."
+    pcm = openai.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format="pcm").read()
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(24_000)
+        writer.writeframes(pcm)
+    heard = openai.audio.transcriptions.create(model="whisper-1", file=("a.wav", file.getvalue()), language="en").text
+    assert "call me back tomorrow" in heard.lower()
+
+
+def test_the_openai_client_lists_the_models_of_all_services(openai: OpenAI) -> None:
+    names = {model.id for model in openai.models.list()}
+    assert {"whisper-base", "whisper-1", "kokoro", "tts-1", "default"} <= names
+
+
+@pytest.mark.parametrize(
+    ("make", "codes"),
+    [
+        (lambda: b"", {"audio_empty"}),
+        (lambda: b"this is no sound at all\n" * 40, {"audio_unreadable"}),
+        (lambda: b"\x1aE\xdf\xa3" + bytes(200), {"audio_unreadable"}),
+    ],
+)
+def test_bad_audio_is_the_callers_mistake(http: httpx2.Client, make: Callable[[], bytes], codes: set[str]) -> None:
+    answer = http.post("/transcribe", files={"file": ("bad.wav", make())})
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] in codes
+    assert http.get("/health").status_code == 200
+
+
+def test_an_unknown_language_is_refused_with_the_ones_there_are(http: httpx2.Client) -> None:
+    answer = http.post("/transcribe", files={"file": SAMPLE.open("rb")}, data={"language": "klingon"})
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] == "language_unknown"
+    assert "ko" in answer.json()["detail"]
+
+
+def test_one_request_id_goes_through_all_services(mesh: Mesh, http: httpx2.Client) -> None:
+    http.post("/transcribe", files={"file": SAMPLE.open("rb")}, headers={"X-Request-Id": "follow-me"})
+    services = {line.split("|")[0].strip() for line in mesh.lines if "(request follow-me)" in line}
+    assert {"api", "stt"} <= services
+
+
+def test_the_readme_commands_answer(mesh: Mesh, tmp_path: Path) -> None:
+    commands = re.findall(r"^```sh\n(curl.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+    assert len(commands) >= 5
+    for command in commands:
+        here = command.replace("127.0.0.1:8003", f"127.0.0.1:{mesh.ports['api']}").replace("curl ", "curl --fail ")
+        here = here.replace("-o hello.mp3", f"-o {tmp_path / 'hello.mp3'}")
+        ran = subprocess.run(["bash", "-ec", here], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        assert ran.returncode == 0, f"{here}\n{ran.stdout}\n{ran.stderr}"
+        assert ran.stdout or (tmp_path / "hello.mp3").stat().st_size > 1000
+
+
+def test_no_transcript_text_is_in_the_logs(mesh: Mesh) -> None:
+    assert not [line for line in mesh.lines if "데이터 집합" in line or "true word" in line]
+
+
+def pids_of(mesh: Mesh, module: str) -> list[int]:
+    found = subprocess.run(["pgrep", "-f", f"-m {module}$"], capture_output=True, text=True, check=False).stdout
+    port = f"CHAMMAL_API_PORT={mesh.ports['api']}".encode()
+    return [pid for pid in map(int, found.split()) if port in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+
+
+def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: Mesh, http: httpx2.Client) -> None:
+    (stt,) = pids_of(mesh, "chammal_stt")
+    os.kill(stt, signal.SIGKILL)
+    result = transcribe(http)
+    assert (result.is_dummy, result.text) == (True, None)
+    assert result.error_type in {"connect_error", "connection_lost", "unavailable", "breaker_open"}
+    give_up = 120
+    while result.is_dummy and give_up:
+        http.get("/ready")
+        give_up -= 1
+        result = transcribe(http)
+    assert result.success
+    assert any("stt was killed by SIGKILL" in line for line in mesh.lines)
+
+
+def test_ctrl_c_stops_all_of_it(mesh: Mesh) -> None:
+    """The last test: it ends the mesh."""
+    os.killpg(mesh.process.pid, signal.SIGINT)
+    assert mesh.process.wait(60) is not None
+    assert mesh.listening() == []
+    for module in ("chammal_stt", "chammal_tts", "chammal_llm_gateway", "chammal_api", "chammal.llamacpp"):
+        assert pids_of(mesh, module) == []
