@@ -10,22 +10,22 @@ Both raise UpstreamError for whatever goes wrong. The caller's deadline bounds e
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import IO, Any, TypeVar, overload
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar, overload
 
 import httpx2
 import pydantic_core
 
 from chammal_contracts import headers as wire
 from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, FailureType
-from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker, Permit
+from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
 from chammal_kit.retry import Retrier
+from chammal_kit.upstream_call import Body, Call, FilePart, Lease, Streaming, StreamReply
 from chammal_kit.upstream_errors import Evidence, UpstreamError, UpstreamRejected, unusable
 from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
 from chammal_kit.upstream_exchange import Exchange
@@ -39,11 +39,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-Body = bytes | AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
-"""A callable makes the body anew for a retry; a bare iterable is sent once and never repeated."""
-FilePart = tuple[str, bytes | IO[bytes], str]
-"""File name, content, media type. A file object is read while it is sent, so it never is in memory whole."""
-
 KEEP_ALIVE_SECONDS = 4.0
 """Shorter than the 5 s after which uvicorn closes an idle connection."""
 
@@ -52,24 +47,6 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _NOT_PASSED_ON = frozenset(
     {"host", "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect", "accept-encoding"}
 )
-
-
-@dataclass(slots=True)
-class _Call:
-    """What stays the same over the attempts of one call."""
-
-    method: str
-    url: httpx2.URL
-    headers: dict[str, str]
-    body: Body | None
-    files: Sequence[tuple[str, FilePart]]
-    form: Mapping[str, str | list[str]]
-    timeouts: Timeouts
-    started: float
-    deadline: float
-    """Both in loop time."""
-    repeatable: bool
-    attempts: list[Attempt] = field(default_factory=list)
 
 
 class Upstream:
@@ -156,14 +133,14 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         repeatable: bool = True,
-    ) -> "_Streaming":
+    ) -> "Streaming":
         """`async with` gives a StreamReply as soon as a 2xx status is here; only before that is there a retry."""
 
         async def start() -> StreamReply:
             call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
             return StreamReply(await self._retrying(call, lambda: self._open(call)), call, self.name)
 
-        return _Streaming(start)
+        return Streaming(start)
 
     async def probe(self, path: str, *, timeouts: Timeouts | None = None) -> Reply[None]:
         """A health check past breaker and bulkhead. One that passes lets an open breaker probe at once."""
@@ -182,7 +159,7 @@ class Upstream:
         self, method: str, path: str, json: Any, body: Body | None, files: Sequence[tuple[str, FilePart]],
         form: Mapping[str, str | list[str]] | None, headers: Mapping[str, str] | None, timeouts: Timeouts | None,
         repeatable: bool,
-    ) -> _Call:  # fmt: skip
+    ) -> Call:  # fmt: skip
         if not path.startswith("/"):
             raise ValueError(f"a path begins with a slash: {path!r}")
         timeouts = timeouts or self.policy.timeouts
@@ -195,7 +172,7 @@ class Upstream:
         if request_id := current_request_id():
             sent[wire.REQUEST_ID] = request_id
         started = asyncio.get_running_loop().time()
-        return _Call(
+        return Call(
             method,
             self._urls.get(path) or self._parse_url(path),
             sent,
@@ -215,7 +192,7 @@ class Upstream:
             self._urls[path] = url
         return url
 
-    def _build(self, call: _Call, exchange: Exchange) -> httpx2.Request:
+    def _build(self, call: Call, exchange: Exchange) -> httpx2.Request:
         remaining = call.deadline - asyncio.get_running_loop().time()
         headers = {**call.headers, wire.DEADLINE: f"{max(remaining, 0.0):.3f}"}
         body = call.body
@@ -228,7 +205,7 @@ class Upstream:
         source = body() if callable(body) else body
         return httpx2.Request(call.method, call.url, headers=headers, content=exchange.pace(source))
 
-    async def _retrying(self, call: _Call, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _retrying(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
         try:
             return await self._retrier.run(
@@ -239,7 +216,7 @@ class Upstream:
             error.seconds = loop.time() - call.started
             raise
 
-    async def _open(self, call: _Call) -> "_Lease":
+    async def _open(self, call: Call) -> "Lease":
         """Past breaker and bulkhead, up to a 2xx status. Whoever gets the lease must finish it."""
         started = asyncio.get_running_loop().time()
         if started >= call.deadline:
@@ -260,7 +237,7 @@ class Upstream:
             permit.cancel()
             raise
         exchange = Exchange(self.name, call.timeouts, call.deadline, self.policy.max_response_bytes)
-        lease = _Lease(self, call, permit, exchange, started)
+        lease = Lease(permit, self.bulkhead, exchange, partial(self._record, call, started))
         try:
             await exchange.send(self._transport, self._build(call, exchange))
         except BaseException as error:
@@ -268,7 +245,7 @@ class Upstream:
             raise
         return lease
 
-    async def _fetch(self, call: _Call, parse: Callable[[Reply[None]], Any] | None) -> Reply[Any]:
+    async def _fetch(self, call: Call, parse: Callable[[Reply[None]], Any] | None) -> Reply[Any]:
         lease = await self._open(call)
         try:
             exchange = lease.exchange
@@ -288,11 +265,11 @@ class Upstream:
         except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
             raise unusable(self.name, f"unusable answer: {error}", http_status=reply.status) from error
 
-    def _refused(self, call: _Call, started: float, error: UpstreamError) -> UpstreamError:
-        self.record(call, started, error, AttemptOutcome.REFUSED)
+    def _refused(self, call: Call, started: float, error: UpstreamError) -> UpstreamError:
+        self._record(call, started, error, AttemptOutcome.REFUSED)
         return error
 
-    def record(self, call: _Call, started: float, error: BaseException | None, outcome: AttemptOutcome) -> None:
+    def _record(self, call: Call, started: float, error: BaseException | None, outcome: AttemptOutcome) -> None:
         seconds = asyncio.get_running_loop().time() - started
         failure = error.failure if isinstance(error, UpstreamError) else None
         cancelled = error is not None and failure is None
@@ -306,108 +283,6 @@ class Upstream:
     def _emit(self, event: UpstreamEvent) -> None:
         for observe in self._observers:
             observe(event)
-
-
-class _Lease:
-    """What one attempt holds: a permit, a slot and an exchange. Finishing gives all back, once."""
-
-    __slots__ = ("_call", "_finished", "_permit", "_started", "_upstream", "exchange")
-
-    def __init__(self, upstream: Upstream, call: _Call, permit: Permit, exchange: Exchange, started: float) -> None:
-        self._upstream = upstream
-        self._call = call
-        self._permit = permit
-        self._started = started
-        self._finished = False
-        self.exchange = exchange
-
-    async def finish(self, error: BaseException | None) -> None:
-        if self._finished:
-            return
-        self._finished = True
-        if error is None or (isinstance(error, UpstreamError) and error.evidence is Evidence.FOR):
-            self._permit.succeed()
-        elif isinstance(error, UpstreamError) and error.evidence is Evidence.AGAINST:
-            self._permit.fail(error.retry_after)
-        else:
-            self._permit.cancel()
-        self._upstream.record(
-            self._call, self._started, error, AttemptOutcome.OK if error is None else AttemptOutcome.FAILED
-        )
-        try:
-            await self.exchange.close()
-        finally:
-            self._upstream.bulkhead.release()
-
-
-class StreamReply:
-    """A 2xx answer that is still coming. Iterate it for its raw bytes."""
-
-    def __init__(self, lease: _Lease, call: _Call, upstream: str) -> None:
-        self._lease = lease
-        self._call = call
-        self._upstream = upstream
-        self._reading = False
-        self._abandoning: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_at(call.deadline, self._abandon)
-        self.status = lease.exchange.status
-        self.headers = lease.exchange.headers
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        return self._call.attempts
-
-    def __aiter__(self) -> "StreamReply":
-        return self
-
-    async def __anext__(self) -> bytes:
-        self._reading = True
-        try:
-            chunk = await self._lease.exchange.chunk()
-        except BaseException as error:
-            if isinstance(error, UpstreamError):
-                error.attempts = self._call.attempts
-                error.seconds = asyncio.get_running_loop().time() - self._call.started
-            await self.finish(error)
-            raise
-        finally:
-            self._reading = False
-        if chunk is None:
-            await self.finish(None)
-            raise StopAsyncIteration
-        return chunk
-
-    async def finish(self, error: BaseException | None) -> None:
-        """What leaving the block does. Only the first end counts."""
-        self._timer.cancel()
-        await self._lease.finish(error)
-
-    def _abandon(self) -> None:
-        """A consumer that never comes back, such as a stalled client, must not keep the slot for ever."""
-        if not self._reading:
-            self._abandoning = asyncio.ensure_future(self.finish(asyncio.CancelledError()))
-
-    def unusable(self, detail: str) -> UpstreamError:
-        """To be raised where the bytes make no sense: `raise answer.unusable("not an event")` counts as a failure."""
-        return unusable(self._upstream, detail, http_status=self.status)
-
-
-class _Streaming:
-    """Leaving the block normally before the end means that the answer was good as far as it was wanted."""
-
-    def __init__(self, start: Callable[[], Awaitable[StreamReply]]) -> None:
-        self._start = start
-        self._reply: StreamReply | None = None
-
-    async def __aenter__(self) -> StreamReply:
-        self._reply = await self._start()
-        return self._reply
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._reply is not None:
-            await self._reply.finish(error)
 
 
 def _own(headers: Mapping[str, str] | None) -> dict[str, str]:
