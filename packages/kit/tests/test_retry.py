@@ -124,8 +124,16 @@ async def test_no_wait_is_begun_that_would_outlast_the_deadline() -> None:
 async def test_retry_after_lengthens_the_wait() -> None:
     planned: list[RetryPlanned] = []
     error = failure(FailureType.UNAVAILABLE, 503, retry_after=0.001)
-    assert await go(retrier(planned), Calls(error)) == "answer"
+    subject = Retrier(RetryPolicy(), observe=planned.append, draw=lambda low, high: 0.0)
+    assert await go(subject, Calls(error)) == "answer"
     assert planned[0].wait == 0.001
+
+
+async def test_who_asks_for_a_long_wait_is_not_asked_again() -> None:
+    calls = Calls(failure(FailureType.UNAVAILABLE, 503, retry_after=2.5))
+    with pytest.raises(UpstreamError):
+        await go(Retrier(RetryPolicy(), draw=lambda low, high: 0.0), calls, remaining=60.0)
+    assert calls.count == 1
 
 
 async def test_waits_are_drawn_from_the_whole_range() -> None:

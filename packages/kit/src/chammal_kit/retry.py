@@ -28,7 +28,8 @@ class RetryPolicy(BaseModel):
     retries: int = Field(default=1, ge=0, le=1)
     wait_min: float = Field(default=0.1, ge=0)
     wait_max: float = Field(default=2.0, ge=0)
-    """The wait is drawn evenly between the two, in seconds."""
+    """The wait is drawn evenly between the two, in seconds. An upstream that asks for longer is not retried: its
+    caller is told how long, and need not hold a connection open meanwhile."""
     tokens: float = Field(default=10.0, gt=0)
     tokens_per_success: float = Field(default=0.1, ge=0)
 
@@ -91,7 +92,8 @@ class Retrier:
             if not worth_retrying(error):
                 raise
             self.budget.failed()
-            if not (repeatable and self._policy.retries and self.budget.allows and self._may_go()):
+            soon = (error.retry_after or 0.0) <= self._policy.wait_max
+            if not (repeatable and soon and self._policy.retries and self.budget.allows and self._may_go()):
                 raise
             return await self._again(attempt, error, remaining)
         self.budget.succeeded()
