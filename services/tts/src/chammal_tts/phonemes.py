@@ -5,14 +5,14 @@ import re
 from chammal_tts.english.phonemes import english_phonemes
 from chammal_tts.korean.ipa import korean_ipa
 
-_RUN = re.compile(r"[A-Za-z][A-Za-z0-9'’$€£%&.,\- ]*(?<![\s.,])|[^A-Za-z]+")
+_RUN = re.compile(r"[A-Za-z][A-Za-z'.,\- ]*(?<![\s.,])|[^A-Za-z]+")
 _MARKS = str.maketrans(
     {"。": ".", "！": "!", "？": "?", "、": ",", "，": ",", "·": ",", "~": "", "∼": "", "-": " ", "/": " "}
 )
 
 
 def phonemes(text: str) -> str:
-    """`text` has no Korean numbers left; English ones may stand beside Latin letters or in a text without Hangul."""
+    """`text` has been read (`script`): digits are left only where there is no Hangul, for the English phonemiser."""
     if not re.search(r"[가-힣]", text):
         return _tidy(english_phonemes(text))
     runs = (

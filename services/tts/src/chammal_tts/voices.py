@@ -22,7 +22,7 @@ ALIASES: Mapping[str, tuple[str, str]] = {
     "shimmer": ("af_bella", KOREAN_WOMAN),
     "verse": ("am_fenrir", KOREAN_MAN),
 }
-"""English voice, Korean voice. Kokoro has no Korean voice of its own: these two are the best understood (README)."""
+"""English voice, Korean voice. Kokoro has no Korean voice of its own: whisper understands these two best."""
 
 
 @dataclass(frozen=True, slots=True)

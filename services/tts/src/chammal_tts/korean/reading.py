@@ -68,7 +68,7 @@ def _acronym(match: re.Match[str]) -> str:
     word = match.group()
     if word in _READ_AS_WORDS:
         return word
-    return "".join(_LETTERS[letter.upper()] for letter in word)
+    return "".join(_LETTERS[letter] for letter in word)
 
 
 _Replace = str | Callable[[re.Match[str]], str]
@@ -87,6 +87,6 @@ _STEPS: tuple[tuple[re.Pattern[str], _Replace], ...] = (
     ),
     (re.compile(rf"(?<![\d.,])(\d{{1,2}})(\s?)({_COUNTERS})"), _counted),
     (re.compile(_NUMBER), lambda m: _number(m.group())),
-    (re.compile(r"\b(?:[A-Z]{1,6}|[a-zA-Z])(?![A-Za-z'’])"), _acronym),
+    (re.compile(r"\b[A-Z]{1,6}(?![A-Za-z'’])"), _acronym),
     (re.compile(f"[{re.escape(''.join(_SYMBOLS))}]"), lambda m: _SYMBOLS[m.group()]),
 )
