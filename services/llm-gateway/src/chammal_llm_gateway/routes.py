@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -13,8 +14,8 @@ from chammal_contracts.errors import ProblemBody
 from chammal_contracts.headers import ATTEMPTS, BACKEND
 from chammal_contracts.health import Readiness
 from chammal_kit.body_limit import limit_body
+from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.logs import component_logger
-from chammal_llm_gateway.client_gone import ClientGone, while_client_listens
 from chammal_llm_gateway.described import inlined
 from chammal_llm_gateway.gateway import Gateway
 from chammal_llm_gateway.readiness import ReadinessProbe
@@ -81,9 +82,8 @@ async def create_chat_completion(request: Request) -> Response:
     if chat.stream:
         return StreamedAnswer(gateway, chat)
     try:
-        async with while_client_listens(request.receive):
-            answer = await gateway.complete(chat)
-    except ClientGone:
+        answer = await unless_disconnected(request.receive, gateway.complete(chat))
+    except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     body = {**answer.completion, "chammal": answer.provenance}
     return Response(to_json(body), headers=answer.headers, media_type="application/json")
@@ -106,15 +106,17 @@ class StreamedAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with while_client_listens(receive), self._gateway.stream(self._chat) as stream:
-                self.headers.update(stream.headers)
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                async for event in stream.events:
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-        except ClientGone:
+            await unless_disconnected(receive, self._pass_on(send))
+        except ClientDisconnect:
             log.info("the client left its stream")
-            return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pass_on(self, send: Send) -> None:
+        async with self._gateway.stream(self._chat) as stream:
+            self.headers.update(stream.headers)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async for event in stream.events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 @router.get(
