@@ -1,0 +1,94 @@
+"""What the compose files promise, read without an engine."""
+
+import json
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.compose.conftest import ROOT, Compose
+
+pytestmark = pytest.mark.compose
+
+FILES = [ROOT / "compose.yaml", *sorted((ROOT / "compose").glob("*.yaml"))]
+OURS = ("stt", "llm-gateway", "tts", "api")
+
+
+def read(compose: Compose, *arguments: str) -> dict[str, Any]:
+    told = json.loads(compose(*arguments, "config", "--format=json"))
+    services: dict[str, Any] = told["services"]
+    return services
+
+
+def test_all_files_together_stay_under_200_lines() -> None:
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 200
+
+
+def test_every_combination_in_the_header_is_valid(compose: Compose) -> None:
+    told = re.findall(r"^#   docker compose (.*?)(?:  |$)", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    assert len(told) >= 5
+    for combination in told:
+        compose(*_files(combination), "config", "--quiet")
+
+
+def _files(combination: str) -> list[str]:
+    return [part for file in re.findall(r"-f (\S+)", combination) for part in ("-f", file)]
+
+
+def test_vllm_serves_the_manifests_model_at_its_commit_by_default(compose: Compose) -> None:
+    default = next(
+        model
+        for model in tomllib.loads((ROOT / "models/manifest.toml").read_text())["model"]
+        if model.get("fetched_by") == "vllm" and model.get("default")
+    )["source"]
+    environment = {k: v for k, v in compose.environment.items() if k != "VLLM_MODEL"}
+    for files in ([], ["-f", "compose.yaml", "-f", "compose/gpu.yaml"]):
+        command = read(Compose(environment, 0, 0), *files)["vllm"]["command"]
+        assert command[:2] == [default["repo"], f"--revision={default['revision']}"]
+
+
+def test_the_gpu_file_changes_vllm_alone_and_to_the_same_version(compose: Compose) -> None:
+    plain, gpu = read(compose), read(compose, "-f", "compose.yaml", "-f", "compose/gpu.yaml")
+    assert {name for name in plain if plain[name] != gpu[name]} == {"vllm"}
+    assert gpu["vllm"]["image"].split(":") == ["vllm/vllm-openai", plain["vllm"]["image"].split(":")[1]]
+    assert not [argument for argument in gpu["vllm"]["command"] if "dtype" in argument or "kv-cache" in argument]
+    assert gpu["vllm"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_every_image_from_elsewhere_is_pinned_to_a_version(compose: Compose) -> None:
+    for service in read(compose).values():
+        if "build" in service:
+            assert re.search(r":3\.\d+-slim-trixie$", service["build"]["args"]["PYTHON_IMAGE"])
+        else:
+            assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+
+
+def test_ports_are_on_loopback_unless_told_otherwise(compose: Compose) -> None:
+    published = {name: s["ports"] for name, s in read(compose).items() if s.get("ports")}
+    assert sorted(published) == ["api", "grafana", "prometheus"]
+    assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
+
+
+def test_nothing_waits_for_anything_but_grafana_for_the_models_and_even_that_may_fail(compose: Compose) -> None:
+    waits = {name: s["depends_on"] for name, s in read(compose).items() if s.get("depends_on")}
+    assert list(waits) == ["grafana"]
+    assert waits["grafana"]["models"]["required"] is False
+
+
+@pytest.mark.parametrize("service", ["stt", "tts", "vllm"])
+def test_models_are_mounted_read_only_where_they_are_served(compose: Compose, service: str) -> None:
+    mounts = {m["target"]: m for m in read(compose)[service]["volumes"]}
+    assert mounts["/models"]["source"] == compose.environment["CHAMMAL_MODELS_DIR"]
+    assert mounts["/models"]["read_only"]
+
+
+def test_no_service_needs_a_secret_and_keys_reach_the_gateway_alone(compose: Compose) -> None:
+    keys = {
+        (name, variable): value
+        for name, service in read(compose).items()
+        for variable, value in (service.get("environment") or {}).items()
+        if re.search(r"KEY|TOKEN|PASSWORD|SECRET", variable)
+    }
+    assert {name for name, _ in keys} == {"llm-gateway"}
+    assert set(keys.values()) == {None}
