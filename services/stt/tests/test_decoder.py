@@ -1,0 +1,179 @@
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chammal_contracts.errors import ErrorCode
+from chammal_kit.problems import Problem
+from chammal_stt.decoder import Decoder
+from chammal_stt.messages import SAMPLE_RATE
+from chammal_stt.settings import SttSettings
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def decoder() -> AsyncIterator[Decoder]:
+    decoder = Decoder(SttSettings(decoders=1, max_audio_seconds=600))
+    yield decoder
+    await decoder.pool.aclose()
+
+
+async def decode(decoder: Decoder, content: bytes) -> np.ndarray:
+    with tempfile.TemporaryFile() as upload, tempfile.TemporaryFile() as target:
+        upload.write(content)
+        upload.flush()
+        count = await decoder.decode(upload.fileno(), target.fileno())
+        target.seek(0)
+        samples = np.frombuffer(target.read(), np.int16)
+        assert len(samples) == count
+        return samples
+
+
+def proc(pid: int, name: str) -> str:
+    path = Path(f"/proc/{pid}/{name}")
+    return path.read_text() if path.exists() else ""  # macOS has none
+
+
+async def refusal(decoder: Decoder, content: bytes) -> ErrorCode:
+    with pytest.raises(Problem) as caught:
+        await decode(decoder, content)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "rate", "layout"),
+    [
+        ("pcm_s16le", "wav", 44_100, "mono"),
+        ("pcm_s16le", "wav", 48_000, "stereo"),
+        ("pcm_mulaw", "wav", 8_000, "mono"),
+        ("pcm_alaw", "wav", 8_000, "mono"),
+        ("adpcm_ms", "wav", 22_050, "mono"),
+        ("pcm_s16be", "aiff", 44_100, "stereo"),
+        ("flac", "flac", 16_000, "mono"),
+        ("libmp3lame", "mp3", 44_100, "stereo"),
+        ("aac", "mp4", 44_100, "stereo"),
+        ("aac", "adts", 16_000, "mono"),
+        ("alac", "ipod", 44_100, "mono"),
+        ("libopus", "ogg", 48_000, "mono"),
+        ("libopus", "webm", 48_000, "stereo"),
+    ],
+)
+async def test_every_accepted_form_becomes_the_same_second(
+    decoder: Decoder, recordings, codec: str, container: str, rate: int, layout: str
+) -> None:
+    content = recordings.encode(recordings.sound(1.0, rate), codec, container, rate, layout)
+    samples = await decode(decoder, content)
+    assert abs(len(samples) - SAMPLE_RATE) < 0.15 * SAMPLE_RATE
+    assert 3_000 < np.abs(samples[4_000:12_000]).max() < 14_000
+
+
+async def test_a_tenth_of_a_second_is_a_tenth_of_a_second(decoder: Decoder, recordings) -> None:
+    assert len(await decode(decoder, recordings.wav(recordings.sound(0.1)))) == 1_600
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFF0, 1 << 30])
+async def test_a_header_that_lies_about_its_size_is_not_believed(decoder: Decoder, recordings, size: int) -> None:
+    content = recordings.lying(recordings.wav(recordings.sound(1.0)), 40, size)
+    assert len(await decode(decoder, content)) == SAMPLE_RATE
+
+
+@pytest.mark.parametrize("rate", [0, 4_000_000_000])
+async def test_a_header_that_lies_about_its_rate_is_unreadable(decoder: Decoder, recordings, rate: int) -> None:
+    content = recordings.lying(recordings.wav(recordings.sound(1.0)), 24, rate)
+    assert await refusal(decoder, content) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_a_truncated_webm_gives_what_came_before_the_cut(decoder: Decoder, recordings) -> None:
+    content = recordings.encode(recordings.sound(4.0, 48_000), "libopus", "webm", 48_000)
+    samples = await decode(decoder, content[: len(content) // 2])
+    assert SAMPLE_RATE < len(samples) < 3 * SAMPLE_RATE
+
+
+async def test_a_webm_cut_within_its_header_is_unreadable(decoder: Decoder, recordings) -> None:
+    content = recordings.encode(recordings.sound(1.0, 48_000), "libopus", "webm", 48_000)
+    assert await refusal(decoder, content[:100]) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_text_named_wav_is_unreadable(decoder: Decoder) -> None:
+    assert await refusal(decoder, b"this is a letter, not a recording\n" * 99) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_a_picture_is_unreadable(decoder: Decoder) -> None:
+    png = bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301"
+        "0100c9fe92ef0000000049454e44ae426082"
+    )
+    assert await refusal(decoder, png) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_noise_named_mp3_is_unreadable(decoder: Decoder) -> None:
+    assert await refusal(decoder, np.random.default_rng(1).bytes(100_000)) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_a_header_without_samples_is_empty(decoder: Decoder, recordings) -> None:
+    assert await refusal(decoder, recordings.wav(recordings.sound(0.0))) is ErrorCode.AUDIO_EMPTY
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
+        "<?xml version='1.0'?><MPD><Period><AdaptationSet><BaseURL>{}</BaseURL></AdaptationSet></Period></MPD>",
+    ],
+)
+async def test_a_playlist_does_not_bring_another_file_in(
+    decoder: Decoder, recordings, tmp_path: Path, playlist: str
+) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(recordings.wav(recordings.sound(1.0)))
+    assert await refusal(decoder, playlist.format(other).encode()) is ErrorCode.AUDIO_UNREADABLE
+
+
+async def test_hours_of_silence_in_a_small_file_stop_at_the_limit_within_bounded_memory(
+    decoder: Decoder, recordings
+) -> None:
+    bomb = recordings.silent_flac(1)
+    assert len(bomb) < MIB
+    assert await refusal(decoder, bomb) is ErrorCode.AUDIO_TOO_LONG
+    (worker,) = decoder.pool.workers
+    status = proc(worker.pid, "status")
+    if status:
+        assert int(status.partition("VmHWM:")[2].split()[0]) * 1024 < 160 * MIB
+
+
+async def test_a_recording_that_takes_too_long_to_decode_is_given_up_and_the_next_is_served(recordings) -> None:
+    decoder = Decoder(SttSettings(decoders=1, decode_seconds=1))
+    worker = await decoder.pool._start_one()
+    os.kill(worker.pid, signal.SIGSTOP)
+    decoder.pool._idle.append(worker)
+    try:
+        content = recordings.wav(recordings.sound(1.0))
+        assert await refusal(decoder, content) is ErrorCode.AUDIO_UNPROCESSABLE
+        assert len(await decode(decoder, content)) == SAMPLE_RATE
+    finally:
+        await decoder.pool.aclose()
+
+
+async def test_a_killed_decoder_is_replaced(decoder: Decoder, recordings) -> None:
+    content = recordings.wav(recordings.sound(1.0))
+    await decode(decoder, content)
+    (worker,) = decoder.pool.workers
+    os.kill(worker.pid, signal.SIGKILL)
+    await worker.wait()
+    assert len(await decode(decoder, content)) == SAMPLE_RATE
+
+
+async def test_a_decoder_inherits_no_secret(decoder: Decoder, recordings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_TEST_SECRET", "do not inherit")
+    await decode(decoder, recordings.wav(recordings.sound(0.1)))
+    (worker,) = decoder.pool.workers
+    assert "STT_TEST_SECRET" not in proc(worker.pid, "environ")

@@ -1,0 +1,15 @@
+import pytest
+from pydantic import ValidationError
+
+from chammal_stt.settings import SttSettings
+
+
+def test_an_unknown_default_language_is_refused_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAMMAL_STT_LANGUAGE", "kr")
+    with pytest.raises(ValidationError):
+        SttSettings()
+
+
+def test_recognisers_share_the_cores_unless_told_otherwise() -> None:
+    assert SttSettings(workers=1000).threads_per_worker == 1
+    assert SttSettings(cpu_threads=3).threads_per_worker == 3

@@ -1,0 +1,164 @@
+"""Over HTTP, with the real model."""
+
+import os
+import re
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chammal_contracts.asr import Transcription
+
+pytestmark = pytest.mark.model
+
+JFK = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country."
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+@pytest.fixture(scope="module")
+def jfk(audio: Path) -> bytes:
+    return (audio / "en_jfk.flac").read_bytes()
+
+
+def test_english_is_word_perfect(server, jfk: bytes) -> None:
+    answer = server.post("jfk.flac", jfk, model="whisper-1")
+    assert words(answer.json()["text"]) == words(JFK)
+    assert answer.headers["chammal-backend"] == "faster-whisper"
+
+
+def test_korean_is_recognised_as_korean(server, audio: Path) -> None:
+    answer = server.post("a.wav", (audio / "ko_naver_017.wav").read_bytes(), response_format="verbose_json")
+    transcription = Transcription.model_validate_json(answer.content)
+    assert transcription.language == "ko"
+    assert re.search("[가-힣]", transcription.text)
+
+
+def test_verbose_json_has_words_when_asked(server, jfk: bytes) -> None:
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word", "language": "en"}
+    transcription = Transcription.model_validate_json(server.post("jfk.flac", jfk, **fields).content)
+    assert transcription.duration == 11.0
+    assert transcription.model == "whisper-base"
+    assert transcription.words is not None
+    assert [words(word.word)[0] for word in transcription.words] == words(JFK)
+    assert all(0 <= word.start <= word.end <= 11.0 for word in transcription.words)
+
+
+def test_subtitles_are_timed(server, jfk: bytes) -> None:
+    srt = server.post("jfk.flac", jfk, response_format="srt", language="en").text
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:1\d,\d{3}\nAnd so", srt)
+    assert server.post("jfk.flac", jfk, response_format="vtt", language="en").text.startswith("WEBVTT\n\n00:00:0")
+    assert words(server.post("jfk.flac", jfk, response_format="text", language="en").text) == words(JFK)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3.0, 40.0])
+def test_silence_is_an_empty_text(server, recordings, seconds: float) -> None:
+    silence = recordings.wav(np.zeros(int(seconds * 16_000), np.float32))
+    transcription = Transcription.model_validate_json(
+        server.post("a.wav", silence, response_format="verbose_json").content
+    )
+    assert (transcription.text, transcription.segments) == ("", [])
+    assert transcription.duration == seconds
+
+
+def test_noise_is_an_empty_text(server, recordings) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, 20 * 16_000).astype(np.float32)
+    assert server.post("a.wav", recordings.wav(noise), language="ko").json() == {"text": ""}
+
+
+def test_metrics_move_with_a_transcription(server, jfk: bytes) -> None:
+    before = server.metric("chammal_stt_audio_seconds_total")
+    server.post("jfk.flac", jfk, language="en")
+    assert server.metric("chammal_stt_audio_seconds_total") == pytest.approx(before + 11.0)
+    assert server.metric("chammal_stt_real_time_factor_count") > 0
+
+
+def test_no_transcript_is_logged(server, jfk: bytes) -> None:
+    server.post("jfk.flac", jfk, language="en")
+    assert "Americans" not in server.log.read_text()
+
+
+def test_a_deadline_that_passes_is_told(server, audio: Path) -> None:
+    content = (audio / "ko_azure_2.wav").read_bytes()
+    answer = server.client.post(
+        "/v1/audio/transcriptions", files={"file": content}, headers={"Chammal-Deadline": "0.3"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+
+
+def test_the_request_of_a_killed_recogniser_is_told_and_the_next_one_served(server, audio: Path, jfk: bytes) -> None:
+    answers = []
+    content = (audio / "ko_azure_2.wav").read_bytes()
+    asking = threading.Thread(target=lambda: answers.append(server.post("a.wav", content, language="ko")))
+    (victim,) = server.workers("recogniser_process")
+    decoded = 'chammal_stt_worker_seconds_count{worker="decoder"}'
+    before = server.metric(decoded)
+    asking.start()
+    server.until(lambda: server.metric(decoded) > before)
+    os.kill(victim, signal.SIGKILL)
+    asking.join()
+    (answer,) = answers
+    assert (answer.status_code, answer.json()["code"]) == (503, "worker_died")
+    assert int(answer.headers["retry-after"]) > 0
+    assert words(server.post("jfk.flac", jfk, language="en").json()["text"]) == words(JFK)
+    assert server.metric('chammal_stt_worker_restarts_total{worker="recogniser"}') == 1
+
+
+def test_a_caller_that_goes_away_frees_the_recogniser(server, audio: Path, jfk: bytes) -> None:
+    abandoned = 'chammal_stt_requests_total{outcome="abandoned"}'
+    decoded = 'chammal_stt_worker_seconds_count{worker="decoder"}'
+    before, decoded_before = server.metric(abandoned), server.metric(decoded)
+    content = (audio / "ko_azure_2.wav").read_bytes()
+    request = server.client.build_request("POST", "/v1/audio/transcriptions", files={"file": content})
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection((request.url.host, request.url.port)) as caller:
+        caller.sendall(f"POST {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+        server.until(lambda: server.metric(decoded) > decoded_before)
+    server.until(lambda: server.metric(abandoned) == before + 1)
+    assert words(server.post("jfk.flac", jfk, language="en").json()["text"]) == words(JFK)
+
+
+def test_more_calls_than_recognisers_and_queue_are_refused_at_once(
+    start_server, models_dir: Path, audio: Path, jfk: bytes, tmp_path: Path
+) -> None:
+    server = start_server(models_dir, tmp_path, workers=1, queue=1)
+    server.until(server.ready)
+    content = (audio / "ko_azure_1.wav").read_bytes()
+    answers = []
+    callers = [
+        threading.Thread(target=lambda: answers.append(server.post("a.wav", content, language="ko"))) for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes == [200, 200, 503, 503]
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert refused.json()["code"] == "overloaded"
+    assert int(refused.headers["retry-after"]) > 0
+    server.close()
+
+
+def test_it_becomes_ready_by_itself_when_the_model_appears(start_server, models_dir: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    server = start_server(models, tmp_path, workers=1)
+    server.until(lambda: "models fetch" in server.client.get("/ready").text)
+    (models / "whisper-base").symlink_to(models_dir / "whisper-base")
+    server.until(server.ready)
+    server.close()
+
+
+def test_without_preload_the_first_question_for_readiness_loads_the_model(
+    start_server, models_dir: Path, tmp_path: Path
+) -> None:
+    server = start_server(models_dir, tmp_path, workers=1, preload="false")
+    assert server.workers("recogniser_process") == []
+    server.until(server.ready)
+    server.close()
