@@ -45,11 +45,16 @@ class Pool:
         self._workers: set[Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._warming: asyncio.Task[None] | None = None
+        self._starting = 0
         self._closing = False
 
     @property
     def workers(self) -> frozenset[Worker]:
         return frozenset(worker for worker in self._workers if worker.alive)
+
+    @property
+    def _full(self) -> bool:
+        return len(self.workers) + self._starting >= self.size
 
     def warm(self) -> None:
         """Starts in the background what is not running. Does nothing while it does, or just after it failed."""
@@ -83,14 +88,12 @@ class Pool:
             worker = self._idle.pop()
             if worker.alive:
                 return worker
-        if self._warming is not None and not self._warming.done():
-            await asyncio.shield(self._warming)
-            return await self._take()
         if asyncio.get_running_loop().time() < self._retry_at:
             raise self.failure or StartFailed("it has just failed to start")
         return await self._start_one()
 
     async def _start_one(self) -> Worker:
+        self._starting += 1
         try:
             worker = await self._start()
         except (WorkerDied, WorkerUnfit, OSError) as error:  # TimeoutError is an OSError
@@ -100,15 +103,17 @@ class Pool:
             self.failure = failure
             self._retry_at = asyncio.get_running_loop().time() + self._cooldown
             raise failure from error
+        finally:
+            self._starting -= 1
         self.failure = None
         self._workers.add(worker)
         self._spawn(self._watch(worker))
         return worker
 
     async def _fill(self) -> None:
-        while len(self.workers) < self.size:
+        while not self._full:
             async with self._slots:
-                if len(self.workers) >= self.size:
+                if self._full:
                     return
                 try:
                     self._idle.append(await self._start_one())
@@ -120,6 +125,8 @@ class Pool:
         self._workers.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
+        if not worker.busy:  # else the call that waits for it closes it
+            await worker.kill()
         if not self._closing:
             log.error("The %s process %d ended with status %d; it is started again.", worker.name, worker.pid, code)
             self._on_death()
