@@ -99,6 +99,18 @@ def test_a_bad_request_is_told_why(client: TestClient, fields: dict[str, object]
     assert (answered, body["code"]) == (status, code)
 
 
+def test_a_body_beyond_any_input_is_not_read(client: TestClient) -> None:
+    answered, body = ask(client, input="가" * 1_000_000)
+    assert (answered, body["code"]) == (413, "upload_too_large")
+
+
+def test_the_longest_input_fits_even_when_it_is_escaped(client: TestClient) -> None:
+    answered = client.post(
+        URL, headers={"Content-Type": "application/json"}, content=b'{"input": "a' + b"\\ud83d\\ude42" * 4095 + b'"}'
+    )
+    assert answered.status_code == 200
+
+
 def test_an_unknown_voice_is_told_the_voices_there_are(client: TestClient) -> None:
     _, body = ask(client, voice="nobody")
     assert body["voices"] == [v["id"] for v in client.get("/v1/audio/voices").json()["data"]]

@@ -1,16 +1,18 @@
 """The service's routes."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from chammal_contracts.chat import ModelCard, ModelList
 from chammal_contracts.errors import ErrorCode, ProblemBody
 from chammal_contracts.health import Readiness
 from chammal_contracts.speech import SpeechRequest, StreamFormat, VoiceCard, VoiceList
+from chammal_kit.body_limit import limit_body
 from chammal_kit.bulkhead import BulkheadFull
 from chammal_kit.deadline import Deadline, current_deadline
 from chammal_kit.disconnect import unless_disconnected
@@ -23,7 +25,27 @@ from chammal_tts.script import Language, Piece, script
 from chammal_tts.state import TtsState
 from chammal_tts.voices import ALIASES, Voice, find_voice, voice_names
 
-router = APIRouter()
+_BYTES_A_CHARACTER = 12
+"""A character outside the basic plane is two escapes of six bytes in JSON."""
+_OTHER_FIELDS_BYTES = 16_384
+
+
+class BoundedRoute(APIRoute):
+    """Reads a body only as far as the longest input can reach, before anything parses it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            characters = _state(request).settings.max_characters
+            request = limit_body(request, characters * _BYTES_A_CHARACTER + _OTHER_FIELDS_BYTES)
+            await request.body()
+            return await handle(request)
+
+        return bounded
+
+
+router = APIRouter(route_class=BoundedRoute)
 
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 
@@ -58,6 +80,7 @@ async def get_voices(state: State) -> VoiceList:
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": ProblemBody, "description": "No such model or voice"},
+    413: {"model": ProblemBody, "description": "The body is larger than the longest input can be"},
     422: {"model": ProblemBody, "description": "Input too long, nothing in it to say, or a bad field"},
     503: {"model": ProblemBody, "description": "The model is missing, or the service is busy: Retry-After"},
     504: {"model": ProblemBody, "description": "The deadline passed before the first audio"},
