@@ -28,6 +28,7 @@ def parameters(model: Path, alias: str, settings: UpSettings) -> xllamacpp.Commo
     params.port = settings.llamacpp_port
     params.n_ctx = settings.llamacpp_context
     params.n_parallel = SLOTS
+    params.cpuparams.n_threads = settings.llamacpp_threads
     params.kv_unified = True
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.endpoint_metrics = True

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from chammal.runner import Program
 from chammal_contracts.health import Readiness
 
-POLL_SECONDS = 0.3
+POLL_SECONDS = 1.0
 PROBE_SECONDS = 10.0
 
 

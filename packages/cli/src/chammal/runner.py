@@ -100,18 +100,14 @@ async def _run_once(program: Program, say: Say, stop_seconds: float) -> str:
 
 
 async def _stop_group(process: asyncio.subprocess.Process, stop_seconds: float) -> None:
-    """SIGTERM to the leader's whole group, time to obey, then SIGKILL to whoever is left of it."""
+    """SIGTERM to the leader, which knows how to end its own children; then SIGKILL to whoever is left of its group."""
     if process.returncode is None:
-        _signal_group(process.pid, signal.SIGTERM)
+        process.terminate()
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), stop_seconds)
-    _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-        os.killpg(pid, number)
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _print_lines(name: str, output: IO[bytes], say: Say) -> None:

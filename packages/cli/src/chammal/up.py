@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,7 +56,10 @@ def fetch_missing(settings: UpSettings, *, embedded: bool) -> None:
 
 
 def say(name: str, line: str) -> None:
-    print(f"{name:<11} | {line}", flush=True)
+    try:
+        print(f"{name:<11} | {line}", flush=True)
+    except BrokenPipeError:  # `chammal up | head`: nobody reads on, the mesh stays up
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _up(settings: UpSettings, mesh: Sequence[Program]) -> None:
