@@ -70,6 +70,7 @@ class Worker:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-m", command.module, str(theirs.fileno()), *command.arguments,
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd=command.directory,
+                start_new_session=True,  # Ctrl-C is for the web process, which ends its workers when it is done
             )  # fmt: skip
         worker = cls(command.name, process, ours)
         try:
