@@ -30,7 +30,7 @@ check: $(installed) ## format, lint, types, architecture
 	$(bin)/mypy
 	$(bin)/lint-imports
 
-bench: $(installed) ## side-by-side benchmarks (processor time, memory); about 15 minutes
+bench: $(installed) ## side-by-side benchmarks of processor time and memory
 	for script in stt_overhead gateway upload_memory; do $(bin)/python bench/$$script.py || exit 1; done
 
 lock: ## renew requirements/*.txt (needs uv)
