@@ -30,7 +30,6 @@ class FakeEngine:
         self.fails_on: str | None = None
         self.begun: list[Utterance] = []
         self.made: list[Utterance] = []
-        self.stopped = threading.Event()
         self._gate = threading.Semaphore(0)
 
     def allow(self, sentences: int) -> None:
@@ -42,7 +41,6 @@ class FakeEngine:
             if self.gated:
                 assert self._gate.acquire(timeout=GUARD_SECONDS), "nobody allowed this sentence"
             if stop.requested:
-                self.stopped.set()
                 raise Stopped
         if self.fails_on and self.fails_on in utterance.text:
             raise ValueError("the engine broke")

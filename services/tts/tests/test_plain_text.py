@@ -34,7 +34,8 @@ def test_decomposed_hangul_is_composed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "🙂", "***", "```", "|||", "[](", "<" * 5000, "*" * 5000, "_a" * 2000, "[a](" * 1000]
+    "text",
+    ["", "🙂", "***", "```", "|||", "[](", "<" * 5000, "*" * 5000, "_a" * 2000, "`" * 4096, "*a" * 2000, "[a](" * 1000],
 )
 def test_odd_input_is_taken(text: str) -> None:
     assert isinstance(plain_text(text), str)

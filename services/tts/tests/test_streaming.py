@@ -41,21 +41,26 @@ def test_the_first_audio_arrives_before_the_last_sentence_is_made(url: str, engi
     assert len(engine.made) == 3
 
 
+def spoken_again(url: str) -> bool:
+    """The slot is free and the engine's one thread no longer holds the sentence that nobody wants."""
+    return any(httpx2.post(url, json={"input": "다시."}, timeout=15).status_code == 200 for _ in range(200))
+
+
 def test_a_caller_that_goes_away_stops_the_synthesis(url: str, engine: Any) -> None:
     engine.allow(1)
     with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
         next(answer.iter_raw())
-    assert engine.stopped.wait(20)
-    assert len(engine.made) == 1
+    engine.gated = False
+    assert spoken_again(url)
+    assert [u.text for u in engine.made] == ["첫 문장입니다.", "다시."]
 
 
 def test_a_caller_that_goes_away_before_any_audio_frees_its_slot(url: str, engine: Any) -> None:
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(url, json=THREE, timeout=0.3)
-    assert engine.stopped.wait(20)
     engine.gated = False
-    statuses = {httpx2.post(url, json=THREE, timeout=20).status_code for _ in range(3)}
-    assert 200 in statuses
+    assert spoken_again(url)
+    assert [u.text for u in engine.made] == ["다시."]
 
 
 def test_who_finds_every_slot_taken_is_told_when_to_come_back(url: str, engine: Any) -> None:
@@ -73,4 +78,6 @@ def test_who_finds_every_slot_taken_is_told_when_to_come_back(url: str, engine: 
 def test_the_callers_deadline_bounds_the_synthesis(url: str, engine: Any) -> None:
     late = httpx2.post(url, json=THREE, timeout=20, headers={"Chammal-Deadline": "0.2"})
     assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
-    assert engine.stopped.wait(20)
+    engine.gated = False
+    assert spoken_again(url)
+    assert [u.text for u in engine.made] == ["다시."]

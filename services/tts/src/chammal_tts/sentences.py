@@ -15,6 +15,7 @@ _BREAK = re.compile(
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|No|Fig|Inc|Ltd|Co|e\.g|i\.e|approx|dept)|\b[A-Z])\.$"
 )
+_LONGEST_ABBREVIATION = 10
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,2}\.$")
 _STRONG = re.compile(r"[,;:、，—]\s*$")
 _ENDING = re.compile(r"(?:[다요죠까]|[가-힣](?:고|며|면|서|만))\s*$")
@@ -24,10 +25,10 @@ def sentences(text: str) -> list[str]:
     """Sentences with their punctuation, without surrounding space. Line breaks end one too."""
     found, start = [], 0
     for match in _BREAK.finditer(text):
-        candidate = text[start : match.end()]
-        if _ABBREVIATION.search(candidate) or _LIST_NUMBER.search(candidate):
+        before = text[max(start, match.end() - _LONGEST_ABBREVIATION) : match.end()]
+        if _ABBREVIATION.search(before) or _LIST_NUMBER.search(before):
             continue
-        found.append(candidate.strip())
+        found.append(text[start : match.end()].strip())
         start = match.end()
     found.append(text[start:].strip())
     return [sentence for sentence in found if sentence]
