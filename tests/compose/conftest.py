@@ -38,12 +38,16 @@ def phase(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _phases.append((name, time.monotonic() - started))
+        note(name, time.monotonic() - started)
+
+
+def note(name: str, seconds: float) -> None:
+    _phases.append((name, seconds))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, seconds in _phases:
-        terminalreporter.write_line(f"compose: {seconds:6.1f} s  {name}")
+        terminalreporter.write_line(f"compose: {seconds:7.3f} s  {name}")
     for reason in _missing:
         terminalreporter.write_line(f"THE COMPOSE TEST DID NOT RUN: {reason}", red=True, bold=True)
 
