@@ -129,6 +129,16 @@ def test_an_answer_from_a_fall_back_backend_is_real_and_marked_degraded(client: 
     assert result.agent_analysis is not None
 
 
+def test_an_answer_that_took_a_retry_or_a_repair_is_still_the_first_choice(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, transcription())
+    attempts = [
+        {"backend": "vllm", "outcome": "failed", "error_type": "invalid_response", "seconds": 0.1},
+        {"backend": "vllm", "outcome": "ok", "http_status": 200, "seconds": 0.4},
+    ]
+    mesh.says(LLM, completion(ANSWER, attempts))
+    assert post(client, **CHECK).stages[1].status == "ok"
+
+
 @pytest.mark.parametrize("content", ["not json", "[]", '{"summary": ""}', '{"summary": "x", "elements": []}'])
 def test_an_analysis_of_the_wrong_shape_is_none(client: TestClient, mesh: Mesh, content: str) -> None:
     mesh.says(STT, transcription())

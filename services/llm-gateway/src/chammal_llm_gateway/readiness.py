@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from chammal_contracts.health import Check, Readiness
 from chammal_contracts.stages import BreakerState, FailureType
 from chammal_kit.breaker import Permit
+from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_llm_gateway.backend import Backend, BackendFailed
 from chammal_llm_gateway.blame import blaming
 from chammal_llm_gateway.request import DEFAULT_MODEL
 from chammal_llm_gateway.settings import BackendName
 from chammal_llm_gateway.trail import NO_BACKEND, Trail
+
+log = component_logger("HealthCheck")
 
 _SLOW = frozenset({FailureType.READ_TIMEOUT, FailureType.DEADLINE_EXCEEDED})
 
@@ -57,8 +60,9 @@ class ReadinessProbe:
         """Asks the backends in order until one answers. Those after it are not asked."""
         async with self._asking:
             if self._known is None or self._clock() - self._known_at >= self._cache_seconds:
-                self._known = await self._ask()
+                before, self._known = self._known, await self._ask()
                 self._known_at = self._clock()
+                _log_change(before, self._known)
         return self._known
 
     async def _ask(self) -> Readiness:
@@ -73,6 +77,14 @@ class ReadinessProbe:
             checks = [Check(name="backends", ready=False, reason="none is configured", hint=NO_BACKEND)]
         failing = [check.name for check in checks if not check.ready]
         return Readiness(ready=answered is not None, degraded=failing if answered else [], checks=checks)
+
+
+def _log_change(before: Readiness | None, now: Readiness) -> None:
+    if now.ready:
+        if before is not None and not before.ready:
+            log.info("ready again")
+    elif before is None or before.ready:
+        log.warning("not ready: %s", "; ".join(f"{check.name}: {check.reason}" for check in now.checks))
 
 
 async def _ask_one(probed: Probed) -> Check:

@@ -23,7 +23,6 @@ from chammal_llm_gateway.request import ChatRequest, read_request
 from chammal_llm_gateway.settings import LlmSettings
 
 log = component_logger("AgentBackend")
-health_log = component_logger("HealthCheck")
 router = APIRouter()
 
 
@@ -133,8 +132,6 @@ async def get_ready(request: Request) -> Response:
     """Asks for one token; the answer is repeated for a few seconds. Ready when any backend answers."""
     probe: ReadinessProbe = request.state.probe
     readiness = await probe.readiness()
-    if not readiness.ready:
-        health_log.warning("not ready: %s", "; ".join(f"{check.name}: {check.reason}" for check in readiness.checks))
     return Response(
         readiness.model_dump_json(), status_code=200 if readiness.ready else 503, media_type="application/json"
     )

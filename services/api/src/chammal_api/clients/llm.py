@@ -44,7 +44,7 @@ class LlmClient:
         analysis, provenance = reply.value
         report = StageReport(
             stage=Stage.ANALYSIS,
-            status=StageStatus.OK if len(provenance.attempts) == 1 else StageStatus.DEGRADED,
+            status=StageStatus.OK if _first_choice(provenance) else StageStatus.DEGRADED,
             backend=provenance.backend,
             model=provenance.model,
             attempts=provenance.attempts,
@@ -52,6 +52,11 @@ class LlmClient:
             seconds=reply.seconds,
         )
         return Outcome(analysis, report)
+
+
+def _first_choice(provenance: Provenance) -> bool:
+    """A retry or a repair by the same backend is still its answer."""
+    return all(attempt.backend == provenance.backend for attempt in provenance.attempts)
 
 
 def _chat(transcript: str) -> dict[str, Any]:
