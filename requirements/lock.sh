@@ -10,3 +10,5 @@ for package in stt llm-gateway tts api; do
   export_pins "requirements/$package.txt" --package "chammal-$package" --no-dev
 done
 export_pins requirements/cli.txt --package chammal --no-dev
+uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+  --constraint requirements/dev.txt --output-file requirements/build.txt - <<<hatchling

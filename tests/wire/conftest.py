@@ -1,7 +1,6 @@
 """The whole mesh as `make run` starts it: real processes, real sockets, real models, on ports of its own."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -23,6 +22,17 @@ class Mesh:
     process: subprocess.Popen[str]
     ports: dict[str, int]
     lines: list[str] = field(default_factory=list)
+    printed: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, *parts: str, seconds: float = 30) -> str:
+        """The first line that has all parts, printed already or still to come."""
+
+        def found() -> str | None:
+            return next((line for line in self.lines if all(part in line for part in parts)), None)
+
+        with self.printed:
+            assert self.printed.wait_for(found, seconds), f"no line with {parts}:\n" + "\n".join(self.lines[-40:])
+            return found() or ""
 
     @property
     def url(self) -> str:
@@ -68,27 +78,26 @@ def mesh() -> Iterator[Mesh]:
         start_new_session=True,
     )
     mesh = Mesh(process, ports)
-    up = threading.Event()
 
     def read() -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            mesh.lines.append(line.rstrip())
-            if "Chammal is up" in line:
-                up.set()
-        up.set()
+            with mesh.printed:
+                mesh.lines.append(line.rstrip())
+                mesh.printed.notify_all()
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        started = up.wait(START_SECONDS) and any(re.search(r"Chammal is up\.", line) for line in mesh.lines)
-        assert started, "\n".join(mesh.lines[-40:])
+        mesh.wait_for("Chammal is up.", seconds=START_SECONDS)
         yield mesh
     finally:
         if mesh.process.poll() is None:
             os.killpg(mesh.process.pid, signal.SIGINT)
             mesh.process.wait(60)
         reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def needs_embedded_model(settings: UpSettings) -> bool:
 def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
     common = {
         "PYTHONUNBUFFERED": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "CHAMMAL_MODELS_DIR": str(settings.models_dir.resolve()),
         "CHAMMAL_MODELS_MANIFEST": str(settings.models_manifest.resolve()),
         "CHAMMAL_STT_PORT": str(settings.stt_port),

@@ -27,6 +27,7 @@ class Kokoro:
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Reads `model.onnx` and `voices/*.bin` (float32 [510, 1, 256]) of `folder`. Takes about a second."""
+        ort.disable_telemetry_events()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
