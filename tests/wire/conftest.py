@@ -24,11 +24,11 @@ class Mesh:
     lines: list[str] = field(default_factory=list)
     printed: threading.Condition = field(default_factory=threading.Condition)
 
-    def wait_for(self, *parts: str, seconds: float = 30) -> str:
-        """The first line that has all parts, printed already or still to come."""
+    def wait_for(self, *parts: str, seconds: float = 30, after: int = 0) -> str:
+        """The first line, of those `after` so many, that has all parts: printed already or still to come."""
 
         def found() -> str | None:
-            return next((line for line in self.lines if all(part in line for part in parts)), None)
+            return next((line for line in self.lines[after:] if all(part in line for part in parts)), None)
 
         with self.printed:
             assert self.printed.wait_for(found, seconds), f"no line with {parts}:\n" + "\n".join(self.lines[-40:])

@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import subprocess
+import time
 import unicodedata
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ def transcribe(http: httpx2.Client, **fields: str) -> TranscribeResult:
 
 
 @pytest.fixture
-def openai(mesh: Mesh) -> OpenAI:
-    return OpenAI(base_url=f"{mesh.url}/v1", api_key="none is needed", max_retries=0, timeout=300)
+def openai(mesh: Mesh) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{mesh.url}/v1", api_key="none is needed", max_retries=0, timeout=300) as client:
+        yield client
 
 
 def test_every_service_is_ready_and_its_address_was_printed(mesh: Mesh, http: httpx2.Client) -> None:
@@ -115,6 +117,12 @@ def test_the_openai_client_streams_a_chat(openai: OpenAI) -> None:
         if chunk.choices
     ]
     assert len([piece for piece in pieces if piece]) > 2
+
+
+def test_a_prompt_too_long_for_the_model_is_the_callers_mistake(http: httpx2.Client) -> None:
+    body = {"model": "default", "messages": [{"role": "user", "content": "말" * 40_000}], "max_tokens": 8}
+    answer = http.post("/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "input_too_long")
 
 
 def test_the_openai_client_gets_json_that_fits_its_schema(openai: OpenAI) -> None:
@@ -210,14 +218,15 @@ def pids_of(mesh: Mesh, module: str) -> list[int]:
 
 def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: Mesh, http: httpx2.Client) -> None:
     (stt,) = pids_of(mesh, "chammal_stt")
+    killed = len(mesh.lines)
     os.kill(stt, signal.SIGKILL)
     result = transcribe(http)
     assert (result.is_dummy, result.text) == (True, None)
     assert result.error_type in {"connect_error", "connection_lost", "unavailable", "breaker_open"}
-    give_up = 120
-    while result.is_dummy and give_up:
-        http.get("/ready")
-        give_up -= 1
+    mesh.wait_for("stt ", "has loaded whisper-base", "decoded a second of audio", seconds=60, after=killed)
+    give_up = time.monotonic() + 60
+    while result.is_dummy and time.monotonic() < give_up:
+        http.get("/ready")  # a passing one lets the open breaker probe at once
         result = transcribe(http)
     assert result.success
     assert mesh.wait_for("stt was killed by SIGKILL")

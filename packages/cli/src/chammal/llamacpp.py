@@ -3,6 +3,7 @@
 Nothing else imports xllamacpp. `chammal up` starts it when no vLLM, Ollama or key is configured.
 """
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ def parameters(model: Path, alias: str, settings: UpSettings) -> xllamacpp.Commo
     params.port = settings.llamacpp_port
     params.n_ctx = settings.llamacpp_context
     params.n_parallel = SLOTS
-    params.cpuparams.n_threads = settings.llamacpp_threads
+    params.cpuparams.n_threads = settings.llamacpp_threads or max(1, (os.cpu_count() or 1) // 2)
     params.kv_unified = True
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.endpoint_metrics = True

@@ -1,6 +1,5 @@
 """What `chammal up` can be told. The ports are the services' own variables: CHAMMAL_STT_PORT, CHAMMAL_LLM_PORT, …"""
 
-import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -23,9 +22,9 @@ class UpSettings(BaseSettings):
     llamacpp_port: int = Field(default=8005, ge=1, le=65535, description="Port of the embedded llama.cpp server.")
     llamacpp_context: int = Field(default=8192, ge=512, description="Tokens of context of the embedded llama.cpp.")
     llamacpp_threads: int = Field(
-        default=max(1, (os.cpu_count() or 2) // 2),
-        ge=1,
-        description="Its threads. They wait busily for one another: all cores are slow when others work too.",
+        default=0,
+        ge=0,
+        description="Its threads; 0 is half of the cores, since they wait busily and slow down whatever else works.",
     )
 
     llm_vllm_url: str | None = Field(default=None, description="The gateway's vLLM; set, nothing is embedded.")

@@ -29,7 +29,7 @@ def _too_large(max_bytes: int) -> Problem:
     return Problem(
         413,
         ErrorCode.UPLOAD_TOO_LARGE,
-        f"The request body is larger than {max_bytes:,} bytes. Send a shorter or more compressed recording.",
+        f"The request body is larger than {max_bytes:,} bytes, the most that is taken here.",
         headers={"Connection": "close"},
         max_bytes=max_bytes,
     )
