@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from chammal_api.clients.failure import describe, retry_after_header, status_for
+from chammal_api.clients.stt import patience
 from chammal_api.tally import Tally
 from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
@@ -16,7 +17,7 @@ from chammal_kit.body_limit import limit_body
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
-from chammal_kit.upstream import Body, Upstream, UpstreamError, UpstreamRejected
+from chammal_kit.upstream import Body, Timeouts, Upstream, UpstreamError, UpstreamRejected
 
 log = component_logger("Relay")
 
@@ -47,7 +48,9 @@ async def relay_upload(request: Request, upstream: Upstream, stage: Stage, max_b
     """For uploads: they pass through as they arrive, whatever their size, and so cannot be repeated."""
     body_read = asyncio.Event()
     body = _noting_end(limit_body(request, max_bytes).stream(), body_read)
-    return Relay(request, upstream, body, body_read, stage, tally)
+    declared = request.headers.get("content-length", "")
+    timeouts = patience(upstream.policy.timeouts, int(declared) if declared.isdigit() else None)
+    return Relay(request, upstream, body, body_read, stage, tally, timeouts)
 
 
 async def _noting_end(body: AsyncIterator[bytes], end: asyncio.Event) -> AsyncIterator[bytes]:
@@ -67,8 +70,10 @@ class Relay(Response):
         body_read: asyncio.Event,
         stage: Stage | None,
         tally: Tally,
+        timeouts: Timeouts | None = None,
     ) -> None:
         super().__init__()
+        self._timeouts = timeouts
         self._path = request.url.path
         self._forwarded = {name: request.headers[name] for name in _TO_SERVICE if name in request.headers}
         self._upstream = upstream
@@ -91,7 +96,9 @@ class Relay(Response):
         started = asyncio.get_running_loop().time()
         answering = False
         try:
-            async with self._upstream.stream("POST", self._path, body=self._body, headers=self._forwarded) as answer:
+            async with self._upstream.stream(
+                "POST", self._path, body=self._body, headers=self._forwarded, timeouts=self._timeouts
+            ) as answer:
                 await send(_start(answer.status, answer.headers))
                 answering = True
                 async for piece in answer:

@@ -23,7 +23,9 @@ class ApiSettings(ServiceSettings):
     )
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
     max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
-    stt_seconds: float = Field(default=300, gt=0, description="Longest wait for a transcript, in seconds.")
+    stt_seconds: float = Field(
+        default=1800, gt=0, description="Longest wait for a transcript; short recordings get less, by their size."
+    )
     llm_seconds: float = Field(default=240, gt=0, description="Longest wait for an analysis or a chat, in seconds.")
     tts_seconds: float = Field(default=120, gt=0, description="Longest wait for speech, in seconds.")
     connect_seconds: float = Field(default=1, gt=0, description="Longest wait for a connection to a service.")

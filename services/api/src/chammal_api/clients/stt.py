@@ -5,9 +5,21 @@ from chammal_api.intake import CallRequest
 from chammal_api.outcome import Outcome
 from chammal_contracts.asr import Transcription, TranscriptionFormat
 from chammal_contracts.stages import Stage, StageReport, StageStatus
-from chammal_kit.upstream import Reply, Upstream, UpstreamError, UpstreamRejected
+from chammal_kit.upstream import Reply, Timeouts, Upstream, UpstreamError, UpstreamRejected
 
 BACKEND = "faster-whisper"
+QUEUE_SECONDS = 60
+"""For a place at a recogniser, and for what a recording costs however short it is."""
+BYTES_A_SECOND = 2000
+"""Telephone codecs bring at least 1,500 bytes a second of speech, and a core reads more than 4 s of it in one."""
+
+
+def patience(timeouts: Timeouts, size: int | None) -> Timeouts:
+    """How long a recording of `size` bytes may take: a recogniser that hangs on a short one is found out sooner."""
+    if size is None:
+        return timeouts
+    seconds = min(timeouts.total, QUEUE_SECONDS + size / BYTES_A_SECOND)
+    return timeouts.model_copy(update={"first_byte": seconds, "total": seconds})
 
 
 class SttClient:
@@ -22,7 +34,12 @@ class SttClient:
         file = ("audio", call.audio.file, "application/octet-stream")
         try:
             reply = await self.upstream.request(
-                "POST", "/v1/audio/transcriptions", files=[("file", file)], form=fields, parse=_read_transcription
+                "POST",
+                "/v1/audio/transcriptions",
+                files=[("file", file)],
+                form=fields,
+                timeouts=patience(self.upstream.policy.timeouts, call.size),
+                parse=_read_transcription,
             )
         except UpstreamRejected as error:
             raise callers_problem(error) from error
