@@ -59,7 +59,7 @@ def test_a_call_is_transcribed_and_checked_and_nothing_is_made_up(http: httpx2.C
     assert [s.status for s in result.stages] == [StageStatus.OK, StageStatus.OK], result.stages
     assert not any((result.is_dummy, result.is_agent_dummy, result.is_partial_failure))
     assert result.text is not None
-    assert "비교" in result.text
+    assert "원금 손실이 발생할 수 있고" in result.text
     assert result.agent_analysis is not None
     assert result.incomplete_elements is not None
     for element in result.incomplete_elements.elements:
@@ -207,7 +207,7 @@ def test_the_readme_commands_answer(mesh: Mesh, tmp_path: Path) -> None:
 
 
 def test_no_transcript_text_is_in_the_logs(mesh: Mesh) -> None:
-    assert not [line for line in mesh.lines if "데이터 집합" in line or "true word" in line]
+    assert not [line for line in mesh.lines if "원금 손실" in line or "true word" in line]
 
 
 def pids_of(mesh: Mesh, module: str) -> list[int]:
