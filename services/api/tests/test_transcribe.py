@@ -20,11 +20,11 @@ ANSWER = json.dumps(
     {
         "summary": "상담원이 상품을 설명했다.",
         "elements": {
-            "TM-01": {"verdict": "충족", "quote": "참말증권 김상담입니다"},
+            "TM-01": 1,
             "EXP-02": {"verdict": "충족", "quote": "꾸며 낸 말은 없습니다"},
-            "EXP-07": {"verdict": "미충족", "quote": ""},
-            "EXP-09": {"verdict": "충족", "quote": "이해하셨나요"},
-            "SOL-01": {"verdict": "충족", "quote": ""},
+            "EXP-07": 0,
+            "EXP-09": 3,
+            "SOL-01": 0,
         },
     },
     ensure_ascii=False,
@@ -264,7 +264,7 @@ def test_an_allowed_agent_is_asked_in_the_format_that_was_named(
     result = post(client, agent_url=f"{mesh.url}/agent", agent_request_format=request_format)
     sent = json.loads(mesh.calls("/agent")[0]["body"])
     assert list(sent) == [key]
-    assert TRANSCRIPT in sent[key]
+    assert "이 상품은 원금 손실이 날 수 있습니다." in sent[key]
     assert (result.agent_type, result.stages[1].backend) == ("external", "external")
     assert result.agent_analysis is not None
     assert result.agent_analysis.summary == "외부 요약"

@@ -15,7 +15,7 @@ class Analysis:
 
 
 def read_analysis(answer: object, transcript: str, agent_type: AgentType, model: str | None) -> Analysis:
-    """From `{"summary": …, "elements": {id: {"verdict", "quote"}}}`; `elements` may be missing.
+    """From `{"summary": …, "elements": {id: answer}}`, see `elements.judge`; `elements` may be missing.
 
     Raises ValueError when there is no summary to be had: an answer of another shape is no answer.
     """
@@ -27,9 +27,9 @@ def read_analysis(answer: object, transcript: str, agent_type: AgentType, model:
     elements = answer.get("elements")
     if elements is not None and not isinstance(elements, dict):
         raise ValueError("the answer's elements are not an object keyed by element id")
-    claims: dict[str, Any] | None = elements
+    answers: dict[str, Any] | None = elements
     return Analysis(
         AgentAnalysis(summary=summary.strip(), model=model),
         agent_type,
-        judge(claims, transcript) if claims is not None else None,
+        judge(answers, transcript) if answers is not None else None,
     )

@@ -2,7 +2,7 @@
 
 from chammal_api.analysis import Analysis, read_analysis
 from chammal_api.clients.failure import failed_stage
-from chammal_api.elements import SYSTEM_PROMPT, user_prompt
+from chammal_api.elements import SYSTEM_PROMPT, sentences_of, user_prompt
 from chammal_api.outcome import Outcome
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import AgentRequestFormat, AgentType
@@ -10,7 +10,7 @@ from chammal_kit.upstream import Reply, Upstream, UpstreamError
 
 
 class AgentClient:
-    """Answers are `{"summary": …, "elements": {id: {"verdict", "quote"}}}`; `elements` may be missing."""
+    """Answers are `{"summary": …, "elements": {id: answer}}`, see `elements.judge`; `elements` may be missing."""
 
     def __init__(self, upstream: Upstream, path: str) -> None:
         self.upstream = upstream
@@ -41,7 +41,7 @@ class AgentClient:
 def _body(transcript: str, request_format: AgentRequestFormat) -> dict[str, str]:
     if request_format is AgentRequestFormat.TEXT_ONLY:
         return {"text": transcript}
-    return {"prompt": f"{SYSTEM_PROMPT}\n\n{user_prompt(transcript)}"}
+    return {"prompt": f"{SYSTEM_PROMPT}\n\n{user_prompt(sentences_of(transcript))}"}
 
 
 def _read_answer(reply: Reply[None], transcript: str) -> Analysis:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from chammal_api.analysis import Analysis, read_analysis
 from chammal_api.clients.failure import failed_stage, read_problem
-from chammal_api.elements import SYSTEM_PROMPT, answer_schema, user_prompt
+from chammal_api.elements import SYSTEM_PROMPT, answer_schema, sentences_of, user_prompt
 from chammal_api.outcome import Outcome
 from chammal_contracts.chat import Provenance
 from chammal_contracts.stages import Attempt, Stage, StageReport, StageStatus
@@ -14,7 +14,7 @@ from chammal_contracts.transcribe import AgentType
 from chammal_kit.upstream import Reply, Upstream, UpstreamError
 from chammal_kit.upstream_reply import read_json
 
-MAX_ANSWER_TOKENS = 700
+MAX_ANSWER_TOKENS = 400
 
 
 class _Message(BaseModel):
@@ -60,17 +60,18 @@ def _first_choice(provenance: Provenance) -> bool:
 
 
 def _chat(transcript: str) -> dict[str, Any]:
+    sentences = sentences_of(transcript)
     return {
         "model": "default",
         "temperature": 0,
         "max_tokens": MAX_ANSWER_TOKENS,
         "messages": [
             {"role": "system", "content": SYSTEM_PROMPT},
-            {"role": "user", "content": user_prompt(transcript)},
+            {"role": "user", "content": user_prompt(sentences)},
         ],
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "call_check", "strict": True, "schema": answer_schema()},
+            "json_schema": {"name": "call_check", "strict": True, "schema": answer_schema(len(sentences))},
         },
     }
 
