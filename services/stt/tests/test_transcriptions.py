@@ -7,6 +7,7 @@ import socket
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -54,6 +55,28 @@ def test_subtitles_are_timed(server, jfk: bytes) -> None:
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:1\d,\d{3}\nAnd so", srt)
     assert server.post("jfk.flac", jfk, response_format="vtt", language="en").text.startswith("WEBVTT\n\n00:00:0")
     assert words(server.post("jfk.flac", jfk, response_format="text", language="en").text) == words(JFK)
+
+
+def test_a_call_with_pauses_loses_no_sentence(server, audio: Path) -> None:
+    call = (audio / "ko_call_two_channel_8k.wav").read_bytes()
+    text = server.post("call.wav", call, language="ko").json()["text"]
+    for said in ("무슨 역인가요", "포털", "콜센터", "새 프로젝트를 클릭", "주차", "대학생도 되나요"):
+        near = [text[i : i + len(said)] for i in range(len(text) - len(said) + 1)]
+        closest = min(sum(a != b for a, b in zip(part, said, strict=True)) for part in near)
+        assert closest <= 2, f"{said!r} is missing from {text!r}"
+
+
+def test_times_are_right_after_a_long_silence(server, recordings, audio: Path) -> None:
+    with av.open(str(audio / "ko_naver_017.wav")) as container:
+        resampler = av.AudioResampler("flt", "mono", 16_000)
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+    clip = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    recording = recordings.wav(np.concatenate((clip, np.zeros(20 * 16_000, np.float32), clip)))
+    fields = {"response_format": "verbose_json", "language": "ko"}
+    segments = Transcription.model_validate_json(server.post("a.wav", recording, **fields).content).segments
+    assert segments[0].start < 3
+    assert segments[-1].end == pytest.approx(len(clip) / 16_000 * 2 + 20, abs=3)
+    assert not [s for s in segments if s.start > 8 and s.end < 22], "nothing was said there"
 
 
 @pytest.mark.parametrize("seconds", [0.1, 3.0, 40.0])

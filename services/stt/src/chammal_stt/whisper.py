@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from faster_whisper import WhisperModel  # type: ignore[import-untyped]
-from faster_whisper.transcribe import restore_speech_timestamps  # type: ignore[import-untyped]
-from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps  # type: ignore[import-untyped]
+from faster_whisper.vad import VadOptions, get_speech_timestamps  # type: ignore[import-untyped]
 
 from chammal_stt.messages import SAMPLE_RATE, RecognisedSegment, RecognisedWord, RecogniseJob, RecogniseReply
 from chammal_stt.windows import Samples, windows
 
-TRIM_FROM_SECONDS = 15
-"""Pauses are cut out of longer windows only: in short clips that costs more words than it saves phantoms."""
-VAD = VadOptions(threshold=0.35, min_silence_duration_ms=2000, speech_pad_ms=600)
+CUT_FROM_SECONDS = 15
+"""Shorter recordings are decoded whole: cutting them costs more words than it saves phantoms."""
+VAD = VadOptions(threshold=0.35, min_silence_duration_ms=5000, speech_pad_ms=600)
+"""Only silences of 5 s part what is decoded together. Shorter pauses stay in: without them Whisper's time stamps jump
+and whole sentences are lost (a call of 87 s came out at CER 0.41 with pauses of 2 s taken out, at 0.14 with them)."""
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -44,24 +45,19 @@ class Whisper:
             if abandoned():
                 raise Abandoned
             audio = window.astype(np.float32) / np.float32(32_768)
-            speech = get_speech_timestamps(audio, VAD)
-            if not speech:
-                continue
-            found, language = self._transcribe_window(audio, speech, job, language, abandoned)
-            segments += [_segment(segment, start / SAMPLE_RATE) for segment in found]
+            for first, last in _stretches(audio):
+                stretch = audio[first:last]
+                found, language = self._transcribe_stretch(stretch, job, language, abandoned)
+                segments += [_segment(segment, (start + first) / SAMPLE_RATE) for segment in found]
         return RecogniseReply(language, segments)
 
-    def _transcribe_window(
+    def _transcribe_stretch(
         self,
         audio: npt.NDArray[np.float32],
-        speech: list[dict[str, int]],
         job: RecogniseJob,
         language: str | None,
         abandoned: Callable[[], bool],
     ) -> tuple[list[Any], str]:
-        trim = len(audio) > TRIM_FROM_SECONDS * SAMPLE_RATE
-        if trim:
-            audio = np.concatenate(collect_chunks(audio, speech)[0])
         segments, info = self._model.transcribe(
             audio,
             language=language,
@@ -70,14 +66,20 @@ class Whisper:
             initial_prompt=job.prompt,
             word_timestamps=job.words,
         )
-        if trim:
-            segments = restore_speech_timestamps(segments, speech, SAMPLE_RATE)
         found = []
         for segment in segments:
             if abandoned():
                 raise Abandoned
             found.append(segment)
         return found, info.language
+
+
+def _stretches(audio: npt.NDArray[np.float32]) -> list[tuple[int, int]]:
+    """First and last sample of each stretch with speech in it; none in silence, however long."""
+    speech = get_speech_timestamps(audio, VAD)
+    if speech and len(audio) <= CUT_FROM_SECONDS * SAMPLE_RATE:
+        return [(0, len(audio))]
+    return [(part["start"], part["end"]) for part in speech]
 
 
 def _segment(segment: Any, offset: float) -> RecognisedSegment:
