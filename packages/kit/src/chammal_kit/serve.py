@@ -1,8 +1,12 @@
 """Runs an app under uvicorn, as all services are run."""
 
+import json
+import sys
+
 import uvicorn
 from fastapi import FastAPI
 
+from chammal_kit.logs import configure_logging
 from chammal_kit.settings import ServiceSettings
 
 KEEP_ALIVE_SECONDS = 30
@@ -23,3 +27,12 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+
+
+def main(app: FastAPI, settings: ServiceSettings) -> None:
+    """A service's command line: it serves, or with `--openapi` prints the description of its interface."""
+    if sys.argv[1:] == ["--openapi"]:
+        sys.stdout.write(json.dumps(app.openapi(), ensure_ascii=False, indent=2) + "\n")
+        return
+    configure_logging(settings)
+    serve(app, settings)
