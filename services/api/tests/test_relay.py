@@ -46,6 +46,13 @@ def test_an_upload_past_the_limit_is_refused(client: TestClient, mesh: Mesh) -> 
     assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
 
 
+def test_an_upload_that_hides_its_size_stops_at_the_limit(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, {"text": "never"})
+    answer = client.post(STT, content=iter([b"x" * 600_000] * 3), headers={"Content-Type": "application/octet-stream"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
+    assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed"
+
+
 def test_an_answer_arrives_piece_by_piece(client: TestClient, mesh: Mesh) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for piece in (b"one", b"two", b"three"):
