@@ -3,7 +3,7 @@ import gzip
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -60,7 +60,7 @@ def as_json(reply: Reply[None]) -> Any:
 
 
 def pool(subject: Upstream) -> Any:
-    return subject._transport._pool  # type: ignore[attr-defined]
+    return subject._transport._session.connector  # type: ignore[attr-defined]
 
 
 # What works
@@ -435,11 +435,11 @@ async def test_cancelled_callers_leave_no_slot_no_connection_and_no_mark(faults:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         assert (subject.bulkhead.in_flight, subject.bulkhead.waiting) == (0, 0)
-        assert pool(subject)._requests == []
+        assert not pool(subject)._acquired
         assert subject.breaker.state is BreakerState.CLOSED
         faults.always(OK)
         assert (await subject.request("GET", "/")).status == 200
-        assert len(pool(subject).connections) == 1
+        assert sum(map(len, pool(subject)._conns.values())) == 1
 
 
 async def test_a_cancelled_probe_lets_the_next_one_go(faults: Any) -> None:
@@ -559,3 +559,26 @@ async def test_hanging_up_on_an_unwanted_upload_does_not_open_the_breaker() -> N
             error = await failing(subject, json=None, body=endless())
             assert error.failure in (FailureType.CONNECTION_LOST, FailureType.REJECTED)
         assert subject.breaker.state is BreakerState.CLOSED
+
+
+async def test_what_a_server_says_against_an_unwanted_upload_is_heard_while_it_is_sent() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(65536)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(status(413, body=b"at most 1 MiB"))
+        with suppress(ConnectionError):
+            while await reader.read(65536):
+                pass
+        writer.close()
+        gone.set()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server, using(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as subject:
+        error = await failing(subject, json=None, body=endless())
+        assert isinstance(error, UpstreamRejected)
+        assert (error.http_status, error.body) == (413, b"at most 1 MiB")
+        await gone.wait()

@@ -185,7 +185,7 @@ async def test_a_consumer_that_goes_away_counts_for_nothing(faults: Any) -> None
         assert subject.breaker.state is BreakerState.CLOSED
         subject.breaker.admit().fail()
         assert subject.breaker.state is BreakerState.OPEN
-        assert subject._transport._pool._requests == []  # type: ignore[attr-defined]
+        assert not subject._transport._session.connector._acquired  # type: ignore[attr-defined]
 
 
 async def test_a_consumer_can_say_that_the_bytes_make_no_sense(faults: Any) -> None:

@@ -9,7 +9,6 @@ Both raise UpstreamError for whatever goes wrong. The caller's deadline bounds e
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, overload
@@ -22,6 +21,7 @@ from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, Fail
 from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
+from chammal_kit.http_transport import HttpTransport
 from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
 from chammal_kit.retry import Retrier
@@ -296,11 +296,11 @@ def _refusal(name: str, failure: FailureType, error: BreakerOpen | BulkheadFull)
     return UpstreamError(name, failure, str(error), retry_after=error.retry_after, evidence=Evidence.NONE)
 
 
-def _connect(base_url: str, policy: UpstreamPolicy) -> httpx2.AsyncHTTPTransport:
+def _connect(base_url: str, policy: UpstreamPolicy) -> httpx2.AsyncBaseTransport:
     """The bulkhead bounds the connections, so the pool need not: a request never queues twice."""
+    if not base_url.startswith("https:"):
+        return HttpTransport(keep_alive=KEEP_ALIVE_SECONDS)
     limits = httpx2.Limits(
         max_connections=None, max_keepalive_connections=policy.concurrency, keepalive_expiry=KEEP_ALIVE_SECONDS
     )
-    if base_url.startswith("https:"):
-        return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
-    return httpx2.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False, limits=limits)
+    return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)

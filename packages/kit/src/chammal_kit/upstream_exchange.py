@@ -12,14 +12,15 @@ from chammal_kit.upstream_policy import Timeouts
 
 ERROR_BODY_BYTES = 64 * 1024
 _FAIR_SHARE = 0.9
+_PROMPT_SECONDS = 0.05
 
 
 class Exchange:
     """Send, then take chunks until None, then close. Every failure is an UpstreamError; `deadline` is loop time."""
 
     __slots__ = (
-        "_chunks", "_deadline", "_limits", "_loop", "_max_bytes", "_name", "_received", "_response", "_sending",
-        "_sent_at", "_source_pending", "_timeouts",
+        "_chunks", "_deadline", "_given_at", "_limits", "_loop", "_max_bytes", "_name", "_received", "_response",
+        "_sending", "_sent_at", "_source_pending", "_timeouts",
     )  # fmt: skip
 
     def __init__(self, name: str, timeouts: Timeouts, deadline: float, max_bytes: int) -> None:
@@ -28,7 +29,7 @@ class Exchange:
         self._deadline = deadline
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
-        self._sent_at = self._loop.time()
+        self._sent_at = self._given_at = self._loop.time()
         self._source_pending = False
         self._sending = False
         self._received = 0
@@ -73,8 +74,9 @@ class Exchange:
     async def chunk(self) -> bytes | None:
         """The next piece, or None at the end."""
         now = self._loop.time()
-        if now >= self._deadline:  # it was we who did not come to take it
-            raise self._late(Evidence.NONE)
+        if now >= self._deadline:
+            # whoever comes back late for the next piece is to blame, unless the pieces themselves came too slowly
+            raise self._late(Evidence.NONE if now - self._given_at > _PROMPT_SECONDS else None)
         limit = now + self._timeouts.idle if self._received else self._sent_at + self._timeouts.first_byte
         assert self._chunks is not None  # noqa: S101
         try:
@@ -88,6 +90,7 @@ class Exchange:
             self._received += len(chunk)
             if self._received > self._max_bytes:
                 raise self._too_large()
+        self._given_at = self._loop.time()
         return chunk
 
     async def read(self) -> bytes:
