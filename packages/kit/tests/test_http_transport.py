@@ -191,7 +191,8 @@ async def test_a_server_that_takes_no_more_is_a_write_timeout_and_the_socket_is_
 
 
 def open_sockets() -> int:
-    return sum("socket:" in str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    """All descriptors; nothing else opens or closes one meanwhile. /dev/fd is there on Linux and macOS."""
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_a_cancelled_upload_frees_its_socket_too(transport: HttpTransport) -> None:
