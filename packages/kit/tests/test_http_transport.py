@@ -257,3 +257,12 @@ async def test_an_early_answer_is_seen_while_the_body_is_still_on_its_way(transp
         response = await transport.handle_async_request(request("POST", url, content=endless()))
         assert (response.status_code, await response.aread()) == (413, b"no")
         await gone.wait()
+
+
+async def test_why_no_connection_came_about_is_told_without_inner_addresses(transport: HttpTransport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closing:
+        port = closing.getsockname()[1]
+    with pytest.raises(httpx2.ConnectError, match=r"^Connection refused$"):
+        await transport.handle_async_request(request("GET", f"http://127.0.0.1:{port}/"))
+    with pytest.raises(httpx2.ConnectError, match="^its name cannot be resolved$"):
+        await transport.handle_async_request(request("GET", "http://no-such-host.invalid/"))

@@ -5,6 +5,7 @@ write (how long no piece of the body is taken) and read (up to the headers; whoe
 """
 
 import asyncio
+import os
 import select
 from collections.abc import AsyncGenerator, AsyncIterable
 from functools import lru_cache
@@ -258,4 +259,13 @@ def _translated(error: Exception) -> httpx2.TransportError:
     if isinstance(error, httpx2.TransportError):
         return error
     name = next(name for kind, name in _NAMES if isinstance(error, kind))
-    return name(str(error) or type(error).__name__)
+    return name(_told(error))
+
+
+def _told(error: Exception) -> str:
+    """aiohttp names our inner addresses in its messages, which end in callers' answers."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return os.strerror(error.os_error.errno) if error.os_error.errno else "cannot connect"
+    return str(error) or type(error).__name__
