@@ -264,5 +264,5 @@ async def test_why_no_connection_came_about_is_told_without_inner_addresses(tran
         port = closing.getsockname()[1]
     with pytest.raises(httpx2.ConnectError, match=r"^Connection refused$"):
         await transport.handle_async_request(request("GET", f"http://127.0.0.1:{port}/"))
-    with pytest.raises(httpx2.ConnectError, match="^its name cannot be resolved$"):
+    with pytest.raises(httpx2.ConnectError, match=r"^its name cannot be resolved$"):
         await transport.handle_async_request(request("GET", "http://no-such-host.invalid/"))
