@@ -33,7 +33,9 @@ def models_dir() -> Path:
     folder = Path(os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models")).absolute()
     if not (folder / "whisper-base" / "model.bin").exists():
         # without weights the service is untested, which CI must not pass over
-        (pytest.fail if "CI" in os.environ else pytest.skip)("whisper-base is not here: chammal models fetch whisper-base")
+        (pytest.fail if "CI" in os.environ else pytest.skip)(
+            "whisper-base is not here: chammal models fetch whisper-base"
+        )
     return folder
 
 
