@@ -128,6 +128,12 @@ def test_every_callers_mistake_has_a_code(
     assert answer.json()["code"] == code
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/health")])
+def test_whoever_is_lost_is_told_where_the_addresses_are(client: TestClient, method: str, path: str) -> None:
+    assert "/openapi.json" in client.request(method, path).json()["detail"]
+    assert client.get("/openapi.json").status_code == 200
+
+
 def test_metrics_count_by_route_template_and_not_by_path(client: TestClient) -> None:
     client.get("/items/41")
     client.get("/items/42")

@@ -19,6 +19,12 @@ log = component_logger("Validation")
 _CODES_BY_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.UPLOAD_TOO_LARGE}
 
 
+_ADVICE = {
+    404: "There is nothing at this address. GET /openapi.json lists what there is.",
+    405: "This address does not take that method. GET /openapi.json lists those it takes.",
+}
+
+
 class Problem(Exception):
     """Raise it anywhere below a route. `extensions` become further members of the body."""
 
@@ -89,7 +95,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     code = _CODES_BY_STATUS.get(error.status_code, ErrorCode.INVALID_REQUEST)
     if error.status_code >= 500:
         code = ErrorCode.INTERNAL_ERROR
-    return await _on_problem(request, Problem(error.status_code, code, str(error.detail), headers=error.headers))
+    detail = _ADVICE.get(error.status_code, str(error.detail))
+    return await _on_problem(request, Problem(error.status_code, code, detail, headers=error.headers))
 
 
 async def _on_unhandled(request: Request, error: Exception) -> Response:
