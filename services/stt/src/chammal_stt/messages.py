@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 SAMPLE_RATE = 16_000
-"""Samples a second of what the decoder writes and the recogniser reads: mono, signed 16 bit, native order."""
+"""Samples a second of what the decoder writes and the recogniser reads: signed 16 bit, native order."""
 SAMPLE_BYTES = 2
+SPEECH_FRAME = 512
+"""Samples that one speech probability stands for: 32 ms."""
 
 
 class DecodeOutcome(StrEnum):
@@ -23,27 +25,62 @@ class DecodeJob:
     """Comes with two descriptors: the upload, and the file that takes the samples."""
 
     max_samples: int
+    """Of one channel."""
     cpu_seconds: int
+    split: bool = False
+    """Keep two channels apart, when there are two; else all are mixed into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelActivity:
+    """Where speech is in one channel: one byte for each SPEECH_FRAME, in base64."""
+
+    speech: str
+    """Probability of speech, 0–255."""
+    level: str
+    """Loudness, as -dBFS (RMS): 0 is the loudest, 120 or more is digital silence."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeReply:
     outcome: DecodeOutcome
     samples: int = 0
+    """Of one channel. The file holds `channels` interleaved."""
+    channels: int = 1
+    dual_mono: bool = False
+    """Two channels were asked for and hold the same sound: the file has one."""
+    source_channels: int = 1
+    activity: list[ChannelActivity] = field(default_factory=list)
     detail: str = ""
     damaged_packets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class RecogniseJob:
-    """Comes with one descriptor: the samples."""
+class Piece:
+    """A stretch of one channel of a file of samples, and how to read it."""
 
+    first: int
+    """Sample of the channel, from the beginning of the file."""
     samples: int
+    channel: int = 0
+    channels: int = 1
+    """In the file, interleaved."""
     language: str | None = None
+    """None is told from the piece itself."""
     prompt: str | None = None
+    hotwords: str | None = None
     temperature: float | None = None
     """None is the ladder that climbs from 0 when a decode fails; a number above 0 is used alone."""
     words: bool = False
+    quick: bool = False
+    """For text that will be replaced soon: a narrow search and no second tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniseBatch:
+    """Comes with one descriptor for each piece, in order."""
+
+    pieces: list[Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +93,7 @@ class RecognisedWord:
 
 @dataclass(frozen=True, slots=True)
 class RecognisedSegment:
-    """Times are seconds from the beginning of the recording."""
+    """Times are seconds from the beginning of the piece."""
 
     start: float
     end: float
@@ -70,11 +107,17 @@ class RecognisedSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class RecogniseReply:
-    language: str | None = None
-    """None when there was no speech to tell it from."""
+class Recognition:
+    """What the model wrote for one piece."""
+
+    language: str
     segments: list[RecognisedSegment] = field(default_factory=list)
-    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniseReply:
+    recognitions: list[Recognition] = field(default_factory=list)
+    """One for each piece of the batch, in order."""
     error: str | None = None
     """The recogniser's own failure; the process lives on."""
 
