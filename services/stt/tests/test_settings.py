@@ -13,3 +13,10 @@ def test_an_unknown_default_language_is_refused_at_start_up(monkeypatch: pytest.
 def test_recognisers_share_the_cores_unless_told_otherwise() -> None:
     assert SttSettings(workers=1000).threads_per_worker == 1
     assert SttSettings(cpu_threads=3).threads_per_worker == 3
+
+
+def test_speakers_are_two_different_names() -> None:
+    assert SttSettings(speakers=" 상담원, 고객 ").speaker_names == ("상담원", "고객")
+    for wrong in ("agent", "agent,agent", "agent,", "a,b,c"):
+        with pytest.raises(ValidationError):
+            SttSettings(speakers=wrong)

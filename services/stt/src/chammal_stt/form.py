@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.types import Message
 
-from chammal_contracts.asr import TimestampGranularity, TranscriptionFormat
+from chammal_contracts.asr import Channels, TimestampGranularity, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.body_limit import limit_body
 from chammal_kit.problems import Problem
@@ -25,16 +25,22 @@ def _or_none(value: object) -> object:
 
 
 class TranscriptionForm(BaseModel):
-    """OpenAI's fields, less `file`. Others that its clients send are ignored."""
+    """OpenAI's fields, less `file`, and Chammal's own. Others that its clients send are ignored."""
 
     model: str = "whisper-1"
     language: Annotated[str | None, BeforeValidator(_or_none)] = None
-    prompt: Annotated[str | None, BeforeValidator(_or_none), Field(max_length=4000)] = None
+    prompt: Annotated[Annotated[str, Field(max_length=4000)] | None, BeforeValidator(_or_none)] = None
     response_format: TranscriptionFormat = TranscriptionFormat.JSON
     temperature: float = Field(default=0.0, ge=0.0, le=1.0)
     timestamp_granularities: list[TimestampGranularity] = Field(
         default=[TimestampGranularity.SEGMENT], alias="timestamp_granularities[]"
     )
+    channels: Channels = Channels.MIX
+    hotwords: Annotated[Annotated[str, Field(max_length=1000)] | None, BeforeValidator(_or_none)] = None
+    """Names and terms that are likely to be said, to lean towards."""
+    normalise: bool = False
+    """Write spoken numbers, dates and sums of money in digits."""
+    stream: bool = False
 
 
 async def read_form(request: Request, settings: SttSettings) -> tuple[FormData, UploadFile, TranscriptionForm]:
@@ -57,6 +63,7 @@ def schema() -> dict[str, Any]:
     formats, granularities = list(TranscriptionFormat), list(TimestampGranularity)
     form["properties"]["response_format"] = {"type": "string", "enum": formats, "default": TranscriptionFormat.JSON}
     form["properties"]["timestamp_granularities[]"]["items"] = {"type": "string", "enum": granularities}
+    form["properties"]["channels"] = {"type": "string", "enum": list(Channels), "default": Channels.MIX}
     form["properties"] = {"file": {"type": "string", "format": "binary"}} | form["properties"]
     form["required"] = ["file"]
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}

@@ -26,13 +26,13 @@ def to_text(transcription: Transcription) -> str:
 
 def to_srt(transcription: Transcription) -> str:
     return "".join(
-        f"{number}\n{clock(segment.start, ',')} --> {clock(segment.end, ',')}\n{_cue(segment)}\n\n"
+        f"{number}\n{clock(segment.start, ',')} --> {clock(segment.end, ',')}\n{_said(segment)}\n\n"
         for number, segment in enumerate(transcription.segments, start=1)
     )
 
 
 def to_vtt(transcription: Transcription) -> str:
-    cues = (f"{clock(s.start, '.')} --> {clock(s.end, '.')}\n{_escape(_cue(s))}\n\n" for s in transcription.segments)
+    cues = (f"{clock(s.start, '.')} --> {clock(s.end, '.')}\n{_voice(s)}\n\n" for s in transcription.segments)
     return "WEBVTT\n\n" + "".join(cues)
 
 
@@ -43,9 +43,18 @@ def clock(seconds: float, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
 
 
-def _cue(segment: Segment) -> str:
+def _said(segment: Segment) -> str:
+    return _line(segment.text if segment.speaker is None else f"{segment.speaker}: {segment.text}")
+
+
+def _voice(segment: Segment) -> str:
+    text = _escape(_line(segment.text))
+    return text if segment.speaker is None else f"<v {_escape(_line(segment.speaker))}>{text}"
+
+
+def _line(text: str) -> str:
     """One line: an empty one would end the cue, and an arrow would begin another."""
-    return " ".join(segment.text.split()).replace("-->", "->")
+    return " ".join(text.split()).replace("-->", "->")
 
 
 def _escape(text: str) -> str:

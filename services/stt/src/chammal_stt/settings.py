@@ -18,6 +18,9 @@ class SttSettings(ServiceSettings):
     workers: int = Field(default=2, ge=1, description="Recogniser processes; each holds the model and takes one call.")
     cpu_threads: int = Field(default=0, ge=0, description="Threads a recogniser; 0 shares the cores among them.")
     language: str | None = Field(default=None, description="Used when a request names none; unset, it is detected.")
+    speakers: str = Field(
+        default="agent,customer", description="Who is on the left and on the right channel of a call."
+    )
     queue: int = Field(default=8, ge=0, description="Calls that may wait for a recogniser; more get 503.")
     queue_seconds: float = Field(default=30.0, gt=0, description="How long one may wait before it gets 503.")
     max_request_seconds: float = Field(default=1800.0, gt=0, description="Cap on the work for one recording.")
@@ -37,6 +40,20 @@ class SttSettings(ServiceSettings):
         if value is not None and value not in LANGUAGES:
             raise ValueError(f"{value!r} is not one of {', '.join(sorted(LANGUAGES))}")
         return value
+
+    @field_validator("speakers")
+    @classmethod
+    def _two(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        if len(names) != 2 or not all(names) or names[0] == names[1]:
+            raise ValueError(f"{value!r} is not two different names parted by a comma, like agent,customer")
+        return ",".join(names)
+
+    @property
+    def speaker_names(self) -> tuple[str, str]:
+        """Left, right."""
+        left, right = self.speakers.split(",")
+        return left, right
 
     @property
     def threads_per_worker(self) -> int:
