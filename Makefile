@@ -31,7 +31,11 @@ check: $(installed) ## format, lint, types, architecture
 	$(bin)/lint-imports
 
 bench: $(installed) ## side-by-side benchmarks of processor time and memory
-	for script in stt_overhead gateway upload_memory; do $(bin)/python bench/$$script.py || exit 1; done
+	$(bin)/python bench
+
+bench-stt: $(installed) ## speech-to-text beside faster-whisper and other servers (an hour; peers go into .bench/)
+	$(bin)/chammal models fetch
+	$(bin)/python -m bench.stt
 
 lock: ## renew requirements/*.txt (needs uv)
 	requirements/lock.sh
@@ -46,4 +50,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-compose check bench lock help
+.PHONY: run demo models test test-compose check bench bench-stt lock help
