@@ -34,6 +34,13 @@ class ErrorCode(StrEnum):
     DEADLINE_EXCEEDED = "deadline_exceeded"
     BACKENDS_FAILED = "backends_failed"
     STAGE_FAILED = "stage_failed"
+    MESSAGE_INVALID = "message_invalid"
+    """A live session's message cannot be read."""
+    MESSAGE_UNEXPECTED = "message_unexpected"
+    """It can be read, and was not to be sent now."""
+    SESSION_IDLE = "session_idle"
+    CLIENT_TOO_SLOW = "client_too_slow"
+    SERVER_SHUTTING_DOWN = "server_shutting_down"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -22,6 +22,33 @@ class WorkerKind(StrEnum):
     RECOGNISER = "recogniser"
 
 
+class SessionOutcome(StrEnum):
+    FINISHED = "finished"
+    DISCONNECTED = "disconnected"
+    """The client went away without `finish`."""
+    REFUSED = "refused"
+    INVALID = "invalid"
+    IDLE = "idle"
+    TOO_SLOW = "too_slow"
+    """The client did not read."""
+    SHUTDOWN = "shutdown"
+    ERROR = "error"
+
+
+class UtteranceOutcome(StrEnum):
+    TEXT = "text"
+    EMPTY = "empty"
+    """Nothing was written, or nothing that can be believed."""
+    ERROR = "error"
+    ABANDONED = "abandoned"
+    """The session ended first."""
+
+
+class PartialOutcome(StrEnum):
+    SENT = "sent"
+    DROPPED = "dropped"
+
+
 REQUESTS = Counter("chammal_stt_requests_total", "Transcriptions asked for, by how they ended.", ["outcome"])
 AUDIO_SECONDS = Counter("chammal_stt_audio_seconds_total", "Seconds of audio transcribed.")
 REAL_TIME_FACTOR = Histogram(
@@ -35,6 +62,21 @@ STAGE_SECONDS = Histogram(
 WORKER_RESTARTS = Counter("chammal_stt_worker_restarts_total", "Workers that ended and were replaced.", ["worker"])
 QUEUE_DEPTH = Gauge("chammal_stt_queue_depth", "Calls that wait for a recogniser.")
 
+LIVE_SESSIONS = Gauge("chammal_stt_live_open_sessions", "Live sessions that are open.")
+LIVE_ENDINGS = Counter("chammal_stt_live_sessions_total", "Live sessions, by how they ended.", ["outcome"])
+LIVE_UTTERANCES = Counter("chammal_stt_live_utterances_total", "Live utterances, by what became of them.", ["outcome"])
+LIVE_PARTIALS = Counter("chammal_stt_live_partials_total", "Partials that were due, by whether they went.", ["outcome"])
+LIVE_REVISED = Counter("chammal_stt_live_revised_total", "Finals that changed what had been shown as stable.")
+LIVE_FINAL_SECONDS = Histogram(
+    "chammal_stt_live_final_seconds", "Seconds from an utterance's endpoint to its final.", buckets=STAGE_BUCKETS
+)
+
+for session_outcome in SessionOutcome:
+    LIVE_ENDINGS.labels(session_outcome)
+for utterance_outcome in UtteranceOutcome:
+    LIVE_UTTERANCES.labels(utterance_outcome)
+for partial_outcome in PartialOutcome:
+    LIVE_PARTIALS.labels(partial_outcome)
 for outcome in Outcome:
     REQUESTS.labels(outcome)
 for kind in WorkerKind:

@@ -27,12 +27,24 @@ class SttSettings(ServiceSettings):
     max_uploads: int = Field(default=32, ge=1, description="Uploads received at once; more get 503.")
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest request body, in bytes.")
     upload_idle_seconds: float = Field(default=30.0, gt=0, description="Longest pause within an upload.")
-    max_audio_seconds: int = Field(default=7200, ge=1, description="Longest recording, in seconds.")
+    max_audio_seconds: int = Field(default=21_600, ge=1, description="Longest recording, in seconds.")
     decoders: int = Field(default=2, ge=1, description="Decoder processes at most.")
-    decode_seconds: int = Field(default=120, ge=1, description="Processor and wall seconds to decode one recording.")
+    decode_seconds: int = Field(default=300, ge=1, description="Processor and wall seconds to decode one recording.")
     decoder_memory_bytes: int = Field(default=1 << 30, ge=1 << 28, description="Address space of a decoder process.")
     start_seconds: float = Field(default=120.0, gt=0, description="How long loading the model may take.")
     abandon_seconds: float = Field(default=20.0, ge=0, description="How long a recogniser may take to drop a call.")
+    live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
+    live_silence_ms: int = Field(default=600, ge=200, le=5000, description="Silence that ends a live utterance.")
+    live_early_ms: int = Field(
+        default=250, ge=0, description="Silence after which its final is begun, in the hope that it ends; 0 waits."
+    )
+    live_preroll_ms: int = Field(default=400, ge=0, le=2000, description="Audio kept before a live utterance.")
+    live_utterance_seconds: float = Field(
+        default=15.0, ge=5, le=28, description="A longer live utterance is cut at its quietest recent point."
+    )
+    live_partial_seconds: float = Field(default=0.7, gt=0, description="Shortest time from one partial to the next.")
+    live_idle_seconds: float = Field(default=120.0, gt=0, description="A live session without a message ends.")
+    live_send_seconds: float = Field(default=10.0, gt=0, description="A live client that does not read is cut off.")
 
     @field_validator("language")
     @classmethod
