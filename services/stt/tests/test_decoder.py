@@ -29,10 +29,10 @@ async def decode(decoder: Decoder, content: bytes) -> np.ndarray:
     with tempfile.TemporaryFile() as upload, tempfile.TemporaryFile() as target:
         upload.write(content)
         upload.flush()
-        count = await decoder.decode(upload.fileno(), target.fileno())
+        reply = await decoder.decode(upload.fileno(), target.fileno())
         target.seek(0)
         samples = np.frombuffer(target.read(), np.int16)
-        assert len(samples) == count
+        assert (len(samples), reply.channels) == (reply.samples, 1)
         return samples
 
 

@@ -24,20 +24,12 @@ log = component_logger("STT")
 _REPLY = TypeAdapter(DecodeReply)
 _START_SECONDS = 30.0
 _ACCEPTED = "WAV, FLAC, MP3, OGG, WebM, M4A, AAC or AIFF"
-_FAULT_OF_THE_MEDIA = {
-    -signal.SIGXCPU,
-    -signal.SIGSEGV,
-    -signal.SIGBUS,
-    -signal.SIGABRT,
-    -signal.SIGFPE,
-    -signal.SIGILL,
-}
 
 
 class Decoder:
     def __init__(self, settings: SttSettings) -> None:
         self._settings = settings
-        file_bytes = settings.max_audio_seconds * SAMPLE_RATE * SAMPLE_BYTES + (1 << 20)
+        file_bytes = settings.max_audio_seconds * SAMPLE_RATE * SAMPLE_BYTES * 2 + (1 << 20)
         self._job = DecodeJob(settings.max_audio_seconds * SAMPLE_RATE, settings.decode_seconds)
         self._command = WorkerCommand(
             name=WorkerKind.DECODER,
@@ -49,30 +41,39 @@ class Decoder:
         restarts = WORKER_RESTARTS.labels(WorkerKind.DECODER)
         self.pool = Pool(self._start, settings.decoders, grace_seconds=0, on_death=restarts.inc)
 
-    async def decode(self, upload: int, samples: int) -> int:
-        """Fills the descriptor `samples` and returns how many there are. Raises Problem."""
+    async def decode(self, upload: int, samples: int, *, split: bool = False) -> DecodeReply:
+        """Fills the descriptor `samples`. A worker that dies is replaced and tried once more. Raises Problem."""
+        job = replace(self._job, split=split)
         try:
-            async with self.pool.lease() as worker:
-                with STAGE_SECONDS.labels(WorkerKind.DECODER).time():
-                    reply = await self._call(worker, upload, samples)
+            try:
+                reply = await self._attempt(job, upload, samples)
+            except WorkerDied as error:
+                if error.code == -signal.SIGXCPU:
+                    raise _unprocessable(f"decoding it took more than {job.cpu_seconds} s") from error
+                log.warning("A decoder ended with status %s; its recording is tried once more.", error.code)
+                reply = await self._attempt(job, upload, samples)
         except WorkerDied as error:
-            raise _died(error) from error
+            raise _unprocessable("two decoders ended while they read it") from error
         except StartFailed as error:
             raise Problem(503, ErrorCode.WORKER_DIED, f"No decoder: {error}", headers={"Retry-After": "5"}) from error
         if reply.outcome is not DecodeOutcome.OK:
             raise self._refusal(reply)
-        if os.fstat(samples).st_size != reply.samples * SAMPLE_BYTES:
+        if os.fstat(samples).st_size != reply.samples * reply.channels * SAMPLE_BYTES:
             raise Problem(500, ErrorCode.INTERNAL_ERROR, "The decoder miscounted.")
         if reply.damaged_packets:
             log.warning("%d damaged packets of an upload were left out.", reply.damaged_packets)
-        return reply.samples
+        return reply
 
-    async def _call(self, worker: Worker, upload: int, samples: int) -> DecodeReply:
-        try:
-            async with asyncio.timeout(self._settings.decode_seconds):
-                return await worker.call(self._job, (upload, samples), _REPLY)
-        except TimeoutError:
-            raise _unprocessable(f"decoding it took more than {self._settings.decode_seconds} s") from None
+    async def _attempt(self, job: DecodeJob, upload: int, samples: int) -> DecodeReply:
+        os.ftruncate(samples, 0)
+        os.lseek(samples, 0, os.SEEK_SET)
+        async with self.pool.lease() as worker:
+            try:
+                with STAGE_SECONDS.labels(WorkerKind.DECODER).time():
+                    async with asyncio.timeout(job.cpu_seconds):
+                        return await worker.call(job, (upload, samples), _REPLY)
+            except TimeoutError:
+                raise _unprocessable(f"decoding it took more than {job.cpu_seconds} s") from None
 
     async def check(self) -> Check:
         workers = self.pool.workers
@@ -103,13 +104,6 @@ class Decoder:
             case _:
                 detail = f"The file cannot be read as audio ({reply.detail}). Send {_ACCEPTED}."
                 return Problem(422, ErrorCode.AUDIO_UNREADABLE, detail)
-
-
-def _died(error: WorkerDied) -> Problem:
-    if error.code in _FAULT_OF_THE_MEDIA:
-        return _unprocessable("decoding it went past a limit")
-    detail = "The decoder process ended while it read the recording. Send it again."
-    return Problem(503, ErrorCode.WORKER_DIED, detail, headers={"Retry-After": "1"})
 
 
 def _unprocessable(reason: str) -> Problem:

@@ -34,7 +34,7 @@ def _run(job: DecodeJob, source: int, target: int) -> DecodeReply:
     try:
         with open(source, "rb", buffering=1 << 16) as upload:
             upload.seek(0)
-            return media.decode(upload, target, job.max_samples)
+            return media.decode(upload, target, job.max_samples, split=job.split)
     finally:
         os.close(target)
 
@@ -43,12 +43,12 @@ def _try_one_second() -> DecodeReply:
     """Loads what decoding loads on first use, while files may still be opened."""
     upload = io.BytesIO()
     with wave.open(upload, "wb") as recording:
-        recording.setparams((1, 2, 8_000, 0, "NONE", ""))
-        recording.writeframes(bytes(2 * 8_000))
+        recording.setparams((2, 2, 8_000, 0, "NONE", ""))
+        recording.writeframes(bytes(4 * 8_000))
     upload.seek(0)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        return media.decode(upload, nowhere, 2 * SAMPLE_RATE)
+        return media.decode(upload, nowhere, 2 * SAMPLE_RATE, split=True)
     finally:
         os.close(nowhere)
 

@@ -48,7 +48,7 @@ class DecodeReply:
     """Of one channel. The file holds `channels` interleaved."""
     channels: int = 1
     dual_mono: bool = False
-    """Two channels were asked for and hold the same sound: the file has one."""
+    """Two channels were asked for and hold the same sound. The file has both: read channel 0 alone."""
     source_channels: int = 1
     activity: list[ChannelActivity] = field(default_factory=list)
     detail: str = ""
