@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.stt import accuracy, latency, long, machine, throughput
 from bench.stt.audio import Library
+from bench.stt.peers import FasterWhisperServer, WhisperCpp, WyomingFasterWhisper
 from bench.stt.run import Run, report
 from bench.stt.sides import ROOT, Chammal, FasterWhisper
 
@@ -24,7 +25,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run, Library], str]]] = {
     "c": ("A call and a long recording", long.measure),
     "d": ("Errors", accuracy.measure),
 }
-SIDES = ("direct", "batched4", "batched8", "chammal")
+SIDES = ("direct", "batched4", "batched8", "chammal", "fws", "cpp", "wyoming")
 RESULTS = ROOT / "bench" / "results" / "speech.md"
 SAVED = ROOT / ".bench" / "speech"
 
@@ -39,6 +40,9 @@ def main() -> None:
         "batched4": lambda: FasterWhisper(model, threads, batch=4),
         "batched8": lambda: FasterWhisper(model, threads, batch=8),
         "chammal": lambda: Chammal(model, threads),
+        "fws": lambda: FasterWhisperServer(model, threads),
+        "cpp": lambda: WhisperCpp(model, threads),
+        "wyoming": lambda: WyomingFasterWhisper(model, threads),
     }
     chosen = {key: make for key, make in makers.items() if key in arguments.sides or key == "direct"}
     run = Run(chosen, 1 if arguments.quick else arguments.rounds, arguments.quick, model, threads)

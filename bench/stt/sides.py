@@ -94,16 +94,44 @@ class FasterWhisper(Side):
         return str(json.loads(line))
 
 
-class HttpSide(Side):
-    """Speaks OpenAI's transcription shape."""
-
-    health = "/health"
-    upload_raw = False
-    """Send 16 kHz mono WAV instead of the file as it is: the side cannot read other media."""
+class Server(Side):
+    """Listens on `port` of this machine."""
 
     def __init__(self, model: Path, threads: int) -> None:
         super().__init__(model, threads)
         self.port = free_port()
+
+    @abstractmethod
+    def command(self) -> list[str]: ...
+
+    @abstractmethod
+    def is_up(self) -> bool: ...
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def start(self) -> None:
+        with tempfile.TemporaryFile() as log:
+            environment = os.environ | self.environment()
+            self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log, cwd=ROOT)
+            give_up = time.monotonic() + START_SECONDS
+            while time.monotonic() < give_up and self.process.poll() is None:
+                if self.is_up():
+                    return
+                time.sleep(0.1)
+            self.stop()
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise SideMissing(f"{self.name} did not start: {last[-300:]}")
+
+
+class HttpSide(Server):
+    """Speaks OpenAI's transcription shape."""
+
+    health = "/health"
+
+    def __init__(self, model: Path, threads: int) -> None:
+        super().__init__(model, threads)
         self.client = httpx2.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             timeout=900,
@@ -111,38 +139,21 @@ class HttpSide(Side):
             limits=httpx2.Limits(max_connections=64),
         )
 
-    @abstractmethod
-    def command(self) -> list[str]: ...
-
-    def environment(self) -> dict[str, str]:
-        return {}
+    def is_up(self) -> bool:
+        try:
+            return self.client.get(self.health).status_code == 200
+        except httpx2.TransportError:
+            return False
 
     def fields(self, clip: Clip) -> dict[str, str]:
         return {"language": clip.language}
-
-    def start(self) -> None:
-        log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        environment = os.environ | self.environment()
-        self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log, cwd=ROOT)
-        give_up = time.monotonic() + START_SECONDS
-        while time.monotonic() < give_up and self.process.poll() is None:
-            try:
-                if self.client.get(self.health).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.1)
-        self.stop()
-        log.seek(0)
-        last = log.read().decode(errors="replace").strip().rpartition("\n")[2]
-        raise SideMissing(f"did not start: {last[-300:]}")
 
     def transcribe(self, clip: Clip) -> str:
         return str(self.post(clip, self.fields(clip)).json()["text"])
 
     def post(self, clip: Clip, fields: dict[str, str]) -> httpx2.Response:
-        body = wave_bytes(clip) if self.upload_raw else clip.path.read_bytes()
-        answer = self.client.post("/v1/audio/transcriptions", files={"file": (clip.path.name, body)}, data=fields)
+        upload = {"file": (clip.path.name, clip.path.read_bytes())}
+        answer = self.client.post("/v1/audio/transcriptions", files=upload, data=fields)
         answer.raise_for_status()
         return answer
 
@@ -176,12 +187,15 @@ class Chammal(HttpSide):
         return answer
 
 
-class WyomingSide(Side):
+class WyomingSide(Server):
     """Speaks the Wyoming protocol: JSON lines and payloads over TCP, a connection a request."""
 
-    def __init__(self, model: Path, threads: int) -> None:
-        super().__init__(model, threads)
-        self.port = free_port()
+    def is_up(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
 
     def transcribe(self, clip: Clip) -> str:
         sound = {"rate": RATE, "width": 2, "channels": 1}
@@ -197,14 +211,6 @@ class WyomingSide(Side):
                 kind, data = _receive(wire)
                 if kind == "transcript":
                     return str(data["text"])
-
-
-def wave_bytes(clip: Clip) -> bytes:
-    payload = clip.samples().tobytes()
-    head = b"RIFF" + (36 + len(payload)).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
-    numbers = [(1, 2), (1, 2), (RATE, 4), (RATE * 2, 4), (2, 2), (16, 2)]
-    head += b"".join(number.to_bytes(size, "little") for number, size in numbers)
-    return head + b"data" + len(payload).to_bytes(4, "little") + payload
 
 
 def _send(wire: Wire, kind: str, data: dict[str, Any], payload: bytes = b"") -> None:
