@@ -39,7 +39,7 @@ class Decoder:
             start_seconds=_START_SECONDS,
         )
         restarts = WORKER_RESTARTS.labels(WorkerKind.DECODER)
-        self.pool = Pool(self._start, settings.decoders, grace_seconds=0, on_death=restarts.inc)
+        self.pool = Pool(self._start, settings.decoders, on_death=restarts.inc)
 
     async def decode(self, upload: int, samples: int, *, split: bool = False) -> DecodeReply:
         """Fills the descriptor `samples`. A worker that dies is replaced and tried once more. Raises Problem."""
