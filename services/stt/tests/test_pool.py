@@ -31,7 +31,7 @@ def deaths() -> Deaths:
 
 @pytest.fixture
 async def pool(deaths: Deaths) -> AsyncIterator[Pool]:
-    pool = Pool(lambda: Worker.start(COMMAND), 1, grace_seconds=0, on_death=deaths)
+    pool = Pool(lambda: Worker.start(COMMAND), 1, on_death=deaths)
     yield pool
     await pool.aclose()
 
@@ -73,7 +73,7 @@ async def test_a_pool_that_has_just_failed_to_start_fails_at_once_with_the_same_
         starts += 1
         raise WorkerUnfit("no model", "fetch it")
 
-    pool = Pool(start, 1, grace_seconds=0, on_death=lambda: None, cooldown=60)
+    pool = Pool(start, 1, on_death=lambda: None, cooldown=60)
     for _ in range(3):
         with pytest.raises(StartFailed, match="no model") as caught:
             async with pool.lease():

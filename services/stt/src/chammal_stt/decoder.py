@@ -23,6 +23,8 @@ log = component_logger("STT")
 
 _REPLY = TypeAdapter(DecodeReply)
 _START_SECONDS = 30.0
+_WALL_SECONDS = 3
+"""For each second of processor time that decoding may take: others work on the same cores."""
 _ACCEPTED = "WAV, FLAC, MP3, OGG, WebM, M4A, AAC or AIFF"
 
 
@@ -49,7 +51,7 @@ class Decoder:
                 reply = await self._attempt(job, upload, samples)
             except WorkerDied as error:
                 if error.code == -signal.SIGXCPU:
-                    raise _unprocessable(f"decoding it took more than {job.cpu_seconds} s") from error
+                    raise _unprocessable(f"decoding it took more than {job.cpu_seconds} s of processor time") from error
                 log.warning("A decoder ended with status %s; its recording is tried once more.", error.code)
                 reply = await self._attempt(job, upload, samples)
         except WorkerDied as error:
@@ -70,10 +72,10 @@ class Decoder:
         async with self.pool.lease() as worker:
             try:
                 with STAGE_SECONDS.labels(WorkerKind.DECODER).time():
-                    async with asyncio.timeout(job.cpu_seconds):
+                    async with asyncio.timeout(job.cpu_seconds * _WALL_SECONDS):
                         return await worker.call(job, (upload, samples), _REPLY)
             except TimeoutError:
-                raise _unprocessable(f"decoding it took more than {job.cpu_seconds} s") from None
+                raise _unprocessable(f"decoding it took more than {job.cpu_seconds * _WALL_SECONDS} s") from None
 
     async def check(self) -> Check:
         workers = self.pool.workers

@@ -2,9 +2,14 @@
 
 from enum import StrEnum
 
+from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter, Gauge, Histogram
+from starlette.exceptions import HTTPException
 
+from chammal_contracts.asr import SuspectReason
+from chammal_contracts.errors import ErrorCode
 from chammal_kit.metrics import STAGE_BUCKETS
+from chammal_kit.problems import Problem
 
 
 class Outcome(StrEnum):
@@ -49,6 +54,14 @@ class PartialOutcome(StrEnum):
     DROPPED = "dropped"
 
 
+def outcome_of(error: Exception) -> Outcome:
+    if isinstance(error, Problem):
+        if error.code is ErrorCode.OVERLOADED:
+            return Outcome.OVERLOADED
+        return Outcome.REJECTED if error.status < 500 else Outcome.ERROR
+    return Outcome.REJECTED if isinstance(error, RequestValidationError | HTTPException) else Outcome.ERROR
+
+
 REQUESTS = Counter("chammal_stt_requests_total", "Transcriptions asked for, by how they ended.", ["outcome"])
 AUDIO_SECONDS = Counter("chammal_stt_audio_seconds_total", "Seconds of audio transcribed.")
 REAL_TIME_FACTOR = Histogram(
@@ -60,7 +73,10 @@ STAGE_SECONDS = Histogram(
     "chammal_stt_worker_seconds", "Seconds in a worker, for one recording.", ["worker"], buckets=STAGE_BUCKETS
 )
 WORKER_RESTARTS = Counter("chammal_stt_worker_restarts_total", "Workers that ended and were replaced.", ["worker"])
-QUEUE_DEPTH = Gauge("chammal_stt_queue_depth", "Calls that wait for a recogniser.")
+QUEUE_DEPTH = Gauge("chammal_stt_queue_depth", "Recordings that wait to be worked on.")
+PIECES_WAITING = Gauge("chammal_stt_pieces_in_flight", "Stretches of audio that wait for a recogniser or are in one.")
+BATCH_PIECES = Histogram("chammal_stt_batch_pieces", "Stretches of audio in a batch.", buckets=(1, 2, 3, 4, 8, 16, 32))
+SUSPECTS = Counter("chammal_stt_suspects_total", "Text that was dropped or doubted, by why.", ["reason"])
 
 LIVE_SESSIONS = Gauge("chammal_stt_live_open_sessions", "Live sessions that are open.")
 LIVE_ENDINGS = Counter("chammal_stt_live_sessions_total", "Live sessions, by how they ended.", ["outcome"])
@@ -77,6 +93,8 @@ for utterance_outcome in UtteranceOutcome:
     LIVE_UTTERANCES.labels(utterance_outcome)
 for partial_outcome in PartialOutcome:
     LIVE_PARTIALS.labels(partial_outcome)
+for reason in SuspectReason:
+    SUSPECTS.labels(reason)
 for outcome in Outcome:
     REQUESTS.labels(outcome)
 for kind in WorkerKind:

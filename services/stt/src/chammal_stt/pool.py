@@ -9,6 +9,9 @@ from chammal_stt.worker import Worker, WorkerDied, WorkerUnfit
 
 log = component_logger("STT")
 
+_STARTS = 5
+"""Attempts, when a signal ends what has not begun: something kills workers, and they are not at fault."""
+
 StartWorker = Callable[[], Awaitable[Worker]]
 
 
@@ -21,14 +24,11 @@ class StartFailed(Exception):
 
 
 class Pool:
-    """`grace_seconds` is how long a worker may take to let go of an abandoned job; 0 ends it at once."""
-
     def __init__(
         self,
         start: StartWorker,
         size: int,
         *,
-        grace_seconds: float,
         on_death: Callable[[], None],
         cooldown: float = 2.0,
     ) -> None:
@@ -36,7 +36,6 @@ class Pool:
         self.failure: StartFailed | None = None
         """Why the last start failed; None since one succeeded."""
         self._start = start
-        self._grace_seconds = grace_seconds
         self._on_death = on_death
         self._cooldown = cooldown
         self._retry_at = 0.0
@@ -64,7 +63,7 @@ class Pool:
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Worker]:
-        """A worker for one job. Raises StartFailed."""
+        """A worker for one job. One that is left in the middle of it is ended. Raises StartFailed."""
         await self._slots.acquire()
         worker = None
         try:
@@ -72,7 +71,7 @@ class Pool:
             yield worker
         finally:
             if worker is not None and worker.alive and worker.busy:
-                self._spawn(self._reclaim(worker))
+                self._spawn(self._discard(worker))
             else:
                 self._give_back(worker)
 
@@ -95,7 +94,7 @@ class Pool:
     async def _start_one(self) -> Worker:
         self._starting += 1
         try:
-            worker = await self._start()
+            worker = await self._start_again_if_killed()
         except (WorkerDied, WorkerUnfit, OSError) as error:  # TimeoutError is an OSError
             failure = StartFailed(str(error) or "it took too long to start", getattr(error, "hint", None))
             if str(failure) != str(self.failure):
@@ -109,6 +108,15 @@ class Pool:
         self._workers.add(worker)
         self._spawn(self._watch(worker))
         return worker
+
+    async def _start_again_if_killed(self) -> Worker:
+        for _ in range(_STARTS - 1):
+            try:
+                return await self._start()
+            except WorkerDied as error:
+                if error.code is None or error.code >= 0:
+                    raise
+        return await self._start()
 
     async def _fill(self) -> None:
         while not self._full:
@@ -132,12 +140,9 @@ class Pool:
             self._on_death()
             self.warm()
 
-    async def _reclaim(self, worker: Worker) -> None:
-        if self._grace_seconds:
-            await worker.abandon(self._grace_seconds)
-        else:
-            await worker.kill()
-        self._give_back(worker)
+    async def _discard(self, worker: Worker) -> None:
+        await worker.kill()
+        self._slots.release()
 
     def _give_back(self, worker: Worker | None) -> None:
         if worker is not None and worker.alive:

@@ -1,49 +1,50 @@
-"""Samples to text, in processes that hold the model."""
+"""A model, and the processes that hold it."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Check
 from chammal_kit.logs import component_logger
 from chammal_kit.models import Located, ModelError, find, load_manifest
-from chammal_kit.problems import Problem
-from chammal_stt.messages import RecogniseJob, RecogniseReply
+from chammal_stt.messages import Piece, RecogniseBatch, RecogniseReply, Recognition
 from chammal_stt.metrics import STAGE_SECONDS, WORKER_RESTARTS, WorkerKind
-from chammal_stt.pool import Pool, StartFailed
+from chammal_stt.pool import Pool
 from chammal_stt.settings import SttSettings
-from chammal_stt.worker import Worker, WorkerCommand, WorkerDied, WorkerUnfit
+from chammal_stt.worker import Worker, WorkerCommand, WorkerUnfit
 
 log = component_logger("STT")
 
 _REPLY = TypeAdapter(RecogniseReply)
 
 
+class BatchFailed(Exception):
+    """The model raised on a batch, or took too long; the message says what."""
+
+
 class Recogniser:
-    def __init__(self, settings: SttSettings) -> None:
-        self.model = settings.model
+    def __init__(self, settings: SttSettings, model: str) -> None:
+        self.model = model
         """Id of the model that answers; the equivalent's when that is what this machine has."""
+        self._asked = model
         self._settings = settings
         restarts = WORKER_RESTARTS.labels(WorkerKind.RECOGNISER)
-        self.pool = Pool(self._start, settings.workers, grace_seconds=settings.abandon_seconds, on_death=restarts.inc)
+        self.pool = Pool(self._start, settings.worker_count, on_death=restarts.inc)
 
-    async def recognise(self, samples: int, job: RecogniseJob) -> RecogniseReply:
-        """Reads the descriptor `samples`. Raises Problem."""
+    async def run(self, worker: Worker, descriptors: Sequence[int], pieces: list[Piece]) -> list[Recognition]:
+        """One batch in a worker of this pool. Raises WorkerDied or BatchFailed."""
         try:
-            async with self.pool.lease() as worker:
-                with STAGE_SECONDS.labels(WorkerKind.RECOGNISER).time():
-                    reply = await worker.call(job, (samples,), _REPLY)
-        except WorkerDied as error:
-            detail = "The recogniser process ended while it worked on the recording. Send it again."
-            raise Problem(503, ErrorCode.WORKER_DIED, detail, headers={"Retry-After": "2"}) from error
-        except StartFailed as error:
-            raise _unavailable(error) from error
+            with STAGE_SECONDS.labels(WorkerKind.RECOGNISER).time():
+                async with asyncio.timeout(self._settings.max_batch_seconds):
+                    reply = await worker.call(RecogniseBatch(pieces), descriptors, _REPLY)
+        except TimeoutError:  # the lease ends the worker
+            raise BatchFailed(f"a batch took more than {self._settings.max_batch_seconds:g} s") from None
         if reply.error is not None:
-            log.error("The recogniser failed: %s", reply.error)
-            raise Problem(500, ErrorCode.STAGE_FAILED, "The recogniser failed on the recording; its log has the cause.")
-        return reply
+            raise BatchFailed(reply.error)
+        return reply.recognitions
 
     async def check(self) -> Check:
         """Every worker has decoded a second of audio before it counts as started."""
@@ -69,21 +70,21 @@ class Recogniser:
 
     def _locate(self) -> Located:
         settings = self._settings
-        return find(load_manifest(settings.models_manifest), settings.models_dir, settings.model)
+        return find(load_manifest(settings.models_manifest), settings.models_dir, self._asked)
 
     def _command(self, directory: Path) -> WorkerCommand:
         settings = self._settings
+        options = {
+            "device": settings.device,
+            "compute_type": settings.arithmetic,
+            "threads": settings.threads_per_worker,
+            "beam_size": settings.beam_size,
+            "margin_seconds": settings.margin_seconds,
+        }
         return WorkerCommand(
             name=WorkerKind.RECOGNISER,
             module="chammal_stt.recogniser_process",
-            arguments=(str(directory.absolute()), settings.compute_type, str(settings.threads_per_worker)),
+            arguments=(str(directory.absolute()), json.dumps(options)),
             directory=Path("/"),  # MKL cannot load its parts from a directory that is gone
             start_seconds=settings.start_seconds,
         )
-
-
-def _unavailable(error: StartFailed) -> Problem:
-    extensions = {"command": error.hint} if error.hint else {}
-    return Problem(
-        503, ErrorCode.MODEL_UNAVAILABLE, f"No recogniser: {error}", headers={"Retry-After": "10"}, **extensions
-    )

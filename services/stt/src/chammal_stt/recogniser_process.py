@@ -1,6 +1,7 @@
-"""`python -m chammal_stt.recogniser_process SOCKET MODEL_DIRECTORY COMPUTE_TYPE THREADS`: the child that holds Whisper.
+"""`python -m chammal_stt.recogniser_process SOCKET MODEL_DIRECTORY OPTIONS`: the child that holds Whisper.
 
-faster-whisper brings an OpenMP runtime that must not share a process with the asyncio server.
+faster-whisper brings an OpenMP runtime that must not share a process with the asyncio server. OPTIONS are the JSON of
+WhisperOptions.
 """
 
 import json
@@ -12,16 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from chammal_stt.channel import Channel, Disconnected
-from chammal_stt.messages import Hello, RecogniseJob, RecogniseReply
-from chammal_stt.whisper import Abandoned, Whisper
+from chammal_stt.messages import SAMPLE_BYTES, Hello, Piece, RecogniseReply
+from chammal_stt.whisper import Audio, Whisper, WhisperOptions
 
 
 def main(arguments: list[str]) -> None:
-    descriptor, directory, compute_type, threads = arguments
+    descriptor, directory, options = arguments
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = Channel.inherited(int(descriptor))
     try:
-        whisper = Whisper(Path(directory), compute_type, int(threads))
+        whisper = Whisper(Path(directory), WhisperOptions(**json.loads(options)))
         whisper.try_one_second()
     except Exception as error:  # noqa: BLE001  the process boundary: the web process reports it in /ready
         channel.send(Hello(os.getpid(), error=f"{type(error).__name__}: {error}"))
@@ -30,21 +31,28 @@ def main(arguments: list[str]) -> None:
     while True:
         try:
             body, descriptors = channel.receive()
-            if body:
-                channel.send(_run(whisper, channel, RecogniseJob(**json.loads(body)), descriptors[0]))
+            pieces = [Piece(**piece) for piece in json.loads(body)["pieces"]]
+            channel.send(_run(whisper, pieces, descriptors))
         except (Disconnected, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
             return
 
 
-def _run(whisper: Whisper, channel: Channel, job: RecogniseJob, descriptor: int) -> RecogniseReply:
+def _run(whisper: Whisper, pieces: list[Piece], descriptors: list[int]) -> RecogniseReply:
     try:
-        with open(descriptor, "rb") as recording:
-            samples = np.memmap(recording, dtype=np.int16, mode="r", shape=(job.samples,))
-            return whisper.transcribe(samples, job, channel.interrupted)
-    except Abandoned:
-        return RecogniseReply(abandoned=True)
-    except Exception as error:  # noqa: BLE001  the process boundary: the failure belongs to one request
+        audios = [_read(descriptor, piece) for descriptor, piece in zip(descriptors, pieces, strict=True)]
+        return RecogniseReply(whisper.recognise(audios, pieces))
+    except Exception as error:  # noqa: BLE001  the process boundary: the failure belongs to one batch
         return RecogniseReply(error=f"{type(error).__name__}: {error}")
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _read(descriptor: int, piece: Piece) -> Audio:
+    frame = SAMPLE_BYTES * piece.channels
+    data = os.pread(descriptor, piece.samples * frame, piece.first * frame)
+    samples = np.frombuffer(data[: len(data) // frame * frame], np.int16)[piece.channel :: piece.channels]
+    return samples.astype(np.float32) / np.float32(32_768)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 
-from chammal_contracts.asr import Transcription
+from chammal_contracts.asr import Transcription, TranscriptionFormat
 from chammal_contracts.chat import ModelCard, ModelList
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.headers import BACKEND
@@ -16,8 +15,9 @@ from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.problems import Problem
 from chammal_stt.form import TranscriptionForm, read_form, schema
 from chammal_stt.formats import render
-from chammal_stt.metrics import REQUESTS, Outcome
-from chammal_stt.transcriber import Transcriber
+from chammal_stt.metrics import REQUESTS, Outcome, outcome_of
+from chammal_stt.streamed import StreamedTranscript
+from chammal_stt.transcriber import Progress, Transcriber
 
 BACKEND_NAME = "faster-whisper"
 ALIASES = frozenset({"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
@@ -67,6 +67,12 @@ async def _transcribe(request: Request) -> Response:
         uploads.release()
     try:
         _check_model(form, transcriber)
+    except Problem:
+        await fields.close()
+        raise
+    if form.stream:
+        return _streamed(transcriber, fields, upload, form)
+    try:
         work = transcriber.transcribe(upload.file.fileno(), form)
         transcription = await unless_disconnected(request.receive, work)
     finally:
@@ -83,24 +89,23 @@ def _check_model(form: TranscriptionForm, transcriber: Transcriber) -> None:
         raise Problem(404, ErrorCode.MODEL_NOT_FOUND, detail, accepted=accepted)
 
 
+def _streamed(transcriber: Transcriber, fields: FormData, upload: UploadFile, form: TranscriptionForm) -> Response:
+    def transcribe(report: Callable[[Progress], None]) -> Awaitable[Transcription]:
+        return transcriber.transcribe(upload.file.fileno(), form, report)
+
+    verbose = form.response_format is TranscriptionFormat.VERBOSE_JSON
+    return StreamedTranscript(transcribe, verbose, fields, BACKEND_NAME)
+
+
 async def _counted(answer: Callable[[], Awaitable[Response]]) -> Response:
-    outcome = Outcome.ERROR
     try:
         response = await answer()
-    except Problem as problem:
-        if problem.code is ErrorCode.OVERLOADED:
-            outcome = Outcome.OVERLOADED
-        elif problem.status < 500:
-            outcome = Outcome.REJECTED
-        raise
-    except (RequestValidationError, HTTPException):
-        outcome = Outcome.REJECTED
-        raise
     except ClientDisconnect:
-        outcome = Outcome.ABANDONED
+        REQUESTS.labels(Outcome.ABANDONED).inc()
         return Response(status_code=499)
-    else:
-        outcome = Outcome.OK
-        return response
-    finally:
-        REQUESTS.labels(outcome).inc()
+    except Exception as error:  # counted, never kept
+        REQUESTS.labels(outcome_of(error)).inc()
+        raise
+    if not isinstance(response, StreamedTranscript):  # which counts itself at its end
+        REQUESTS.labels(Outcome.OK).inc()
+    return response

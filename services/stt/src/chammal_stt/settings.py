@@ -1,6 +1,7 @@
 """Settings of the stt service: `CHAMMAL_STT_<FIELD>`, or `CHAMMAL_<FIELD>` for all services."""
 
 import os
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -13,26 +14,43 @@ class SttSettings(ServiceSettings):
 
     port: int = Field(default=8001, ge=0, le=65535, description="Port to listen on.")
     model: str = Field(default="whisper-base", description="Id of the model in the manifest.")
-    compute_type: str = Field(default="int8", description="CTranslate2's arithmetic: int8, int8_float32 or float32.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the model runs.")
+    compute_type: str | None = Field(
+        default=None, description="CTranslate2's arithmetic; unset, int8 on a CPU and float16 on a GPU."
+    )
     preload: bool = Field(default=True, description="Load the model at start-up, not at the first request or /ready.")
-    workers: int = Field(default=2, ge=1, description="Recogniser processes; each holds the model and takes one call.")
+    workers: int = Field(default=0, ge=0, description="Recogniser processes, each with the model; 0 is by the cores.")
     cpu_threads: int = Field(default=0, ge=0, description="Threads a recogniser; 0 shares the cores among them.")
+    batch_size: int = Field(default=0, ge=0, le=64, description="Pieces decoded at once; 0 is 4 on a CPU, 16 on a GPU.")
+    batch_wait_seconds: float = Field(
+        default=0.0, ge=0, le=1, description="How long a batch that is not full waits for more."
+    )
+    max_batch_seconds: float = Field(default=120.0, gt=0, description="A recogniser that takes longer is replaced.")
+    beam_size: int = Field(default=5, ge=1, le=16, description="Hypotheses that are followed.")
+    margin_seconds: float = Field(
+        default=2.5, ge=1, le=30, description="Silence encoded behind the speech; 30 is Whisper's full window."
+    )
+    piece_seconds: float = Field(default=16.0, ge=4, le=27, description="Longest stretch of a recording read at once.")
+    pause_seconds: float = Field(default=5.0, ge=0.2, le=15, description="Longer pauses are not read at all.")
     language: str | None = Field(default=None, description="Used when a request names none; unset, it is detected.")
     speakers: str = Field(
         default="agent,customer", description="Who is on the left and on the right channel of a call."
     )
-    queue: int = Field(default=8, ge=0, description="Calls that may wait for a recogniser; more get 503.")
+    concurrency: int = Field(default=16, ge=1, description="Recordings worked on at once.")
+    queue: int = Field(default=32, ge=0, description="Recordings that may wait; more get 503.")
     queue_seconds: float = Field(default=30.0, gt=0, description="How long one may wait before it gets 503.")
-    max_request_seconds: float = Field(default=1800.0, gt=0, description="Cap on the work for one recording.")
+    max_pieces: int = Field(default=1024, ge=1, description="Stretches of audio that may wait for a recogniser.")
+    max_request_seconds: float = Field(default=14_400.0, gt=0, description="Cap on the work for one recording.")
     max_uploads: int = Field(default=32, ge=1, description="Uploads received at once; more get 503.")
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest request body, in bytes.")
     upload_idle_seconds: float = Field(default=30.0, gt=0, description="Longest pause within an upload.")
     max_audio_seconds: int = Field(default=21_600, ge=1, description="Longest recording, in seconds.")
     decoders: int = Field(default=2, ge=1, description="Decoder processes at most.")
-    decode_seconds: int = Field(default=300, ge=1, description="Processor and wall seconds to decode one recording.")
+    decode_seconds: int = Field(
+        default=300, ge=1, description="Processor seconds to decode one recording; on the clock, three times as long."
+    )
     decoder_memory_bytes: int = Field(default=1 << 30, ge=1 << 28, description="Address space of a decoder process.")
     start_seconds: float = Field(default=120.0, gt=0, description="How long loading the model may take.")
-    abandon_seconds: float = Field(default=20.0, ge=0, description="How long a recogniser may take to drop a call.")
     live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
     live_silence_ms: int = Field(default=600, ge=200, le=5000, description="Silence that ends a live utterance.")
     live_early_ms: int = Field(
@@ -68,8 +86,21 @@ class SttSettings(ServiceSettings):
         return left, right
 
     @property
+    def worker_count(self) -> int:
+        """One for every 4 cores: more threads bring a model of this size little."""
+        return self.workers or (1 if self.device == "cuda" else max(1, _cores() // 4))
+
+    @property
     def threads_per_worker(self) -> int:
-        return self.cpu_threads or max(1, _cores() // self.workers)
+        return self.cpu_threads or max(1, _cores() // self.worker_count)
+
+    @property
+    def pieces_per_batch(self) -> int:
+        return self.batch_size or (4 if self.device == "cpu" else 16)
+
+    @property
+    def arithmetic(self) -> str:
+        return self.compute_type or ("int8" if self.device == "cpu" else "float16")
 
 
 def _cores() -> int:

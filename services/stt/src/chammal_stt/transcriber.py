@@ -1,35 +1,61 @@
-"""One recording to one transcript."""
+"""Recordings to transcripts: admission, decoding, reading, and the limits on each."""
 
 import asyncio
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from chammal_contracts.asr import Segment, TimestampGranularity, Transcription, TranscriptionFormat, Word
+from chammal_contracts.asr import Channels, TimestampGranularity, Transcription, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Readiness
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
+from chammal_stt.batcher import Batcher
 from chammal_stt.decoder import Decoder
 from chammal_stt.form import TranscriptionForm
-from chammal_stt.messages import SAMPLE_RATE, RecognisedSegment, RecogniseJob, RecogniseReply
+from chammal_stt.messages import Piece
 from chammal_stt.metrics import AUDIO_SECONDS, QUEUE_DEPTH, REAL_TIME_FACTOR
+from chammal_stt.pieces import Cut
+from chammal_stt.reading import Reading, plan, read
 from chammal_stt.recogniser import Recogniser
 from chammal_stt.settings import SttSettings
+from chammal_stt.transcript import text_so_far, transcription
 
 log = component_logger("STT")
 
-_UNTOLD = "und"
-"""ISO 639 for a language that cannot be told: nothing was said."""
+_PROGRESS_SHARE = 0.01
+"""Of the recording, between two reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Seconds of the recording."""
+
+    done: float
+    total: float
+    text: str
+    """So far."""
 
 
 class Transcriber:
     def __init__(self, settings: SttSettings) -> None:
         self.settings = settings
         self.decoder = Decoder(settings)
-        self.recogniser = Recogniser(settings)
-        self._bulkhead = Bulkhead("stt", settings.workers, settings.queue, settings.queue_seconds, retry_after=5.0)
+        self.recogniser = Recogniser(settings, settings.model)
+        size = settings.pieces_per_batch
+        self.batcher = Batcher(
+            self.recogniser,
+            size=size,
+            long_size=size,
+            queue=settings.max_pieces,
+            wait_seconds=settings.batch_wait_seconds,
+        )
+        self._cut = Cut(settings.piece_seconds, settings.pause_seconds)
+        self._bulkhead = Bulkhead("stt", settings.concurrency, settings.queue, settings.queue_seconds, retry_after=5.0)
         self._uploads = Bulkhead("stt uploads", settings.max_uploads, 0)
         QUEUE_DEPTH.set_function(lambda: self._bulkhead.waiting)
 
@@ -39,7 +65,7 @@ class Transcriber:
             self.recogniser.pool.warm()
 
     async def aclose(self) -> None:
-        await asyncio.gather(self.decoder.pool.aclose(), self.recogniser.pool.aclose())
+        await asyncio.gather(self.decoder.pool.aclose(), self.batcher.aclose())
 
     async def readiness(self) -> Readiness:
         checks = [await self.recogniser.check(), await self.decoder.check()]
@@ -55,84 +81,69 @@ class Transcriber:
             raise _overloaded(error.retry_after) from error
         return self._uploads
 
-    async def transcribe(self, upload: int, form: TranscriptionForm) -> Transcription:
-        """`upload` is a descriptor of the recording as it came. Raises Problem."""
+    async def transcribe(
+        self, upload: int, form: TranscriptionForm, report: Callable[[Progress], None] | None = None
+    ) -> Transcription:
+        """`upload` is a descriptor of the recording as it came. At most a hundred reports. Raises Problem."""
+        async with self._limits():
+            started = time.perf_counter()
+            with tempfile.TemporaryFile(prefix="chammal-") as samples:
+                split = form.channels is Channels.SPLIT
+                decoded = await self.decoder.decode(upload, samples.fileno(), split=split)
+                reading = plan(decoded, split, self._cut)
+                options = self._options(form, decoded.channels)
+                await read(self.batcher, samples.fileno(), reading, options, self._reports(reading, report))
+        AUDIO_SECONDS.inc(reading.duration)
+        REAL_TIME_FACTOR.observe((time.perf_counter() - started) / reading.duration)
+        transcript = transcription(reading, form, self.recogniser.model, self.settings.speaker_names)
+        if self.settings.log_text:
+            log.info("Transcript: %s", transcript.text)
+        return transcript
+
+    def _reports(self, reading: Reading, report: Callable[[Progress], None] | None) -> Callable[[], None]:
+        reported = 0.0
+
+        def came_further() -> None:
+            nonlocal reported
+            if report is not None and reading.done - reported >= reading.duration * _PROGRESS_SHARE:
+                reported = reading.done
+                report(Progress(reading.done, reading.duration, text_so_far(reading, self.settings.speaker_names)))
+
+        return came_further
+
+    @asynccontextmanager
+    async def _limits(self) -> AsyncIterator[None]:
+        """A place at work, and a limit on the time of all of it."""
         deadline = current_deadline()
         seconds = self.settings.max_request_seconds
         if deadline is not None:
             seconds = min(seconds, deadline.remaining())
         try:
             async with asyncio.timeout(seconds):
-                await self._acquire()
                 try:
-                    return await self._work(upload, form)
+                    await self._bulkhead.acquire()
+                except BulkheadFull as error:
+                    raise _overloaded(error.retry_after) from error
+                try:
+                    yield
                 finally:
                     self._bulkhead.release()
         except TimeoutError:
             detail = f"The transcript was not done within {seconds:.0f} s."
             raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, detail) from None
 
-    async def _acquire(self) -> None:
-        try:
-            await self._bulkhead.acquire()
-        except BulkheadFull as error:
-            raise _overloaded(error.retry_after) from error
-
-    async def _work(self, upload: int, form: TranscriptionForm) -> Transcription:
-        started = time.perf_counter()
-        with tempfile.TemporaryFile(prefix="chammal-") as recording:
-            samples = await self.decoder.decode(upload, recording.fileno())
-            job = self._job(samples, form)
-            reply = await self.recogniser.recognise(recording.fileno(), job)
-        duration = samples / SAMPLE_RATE
-        AUDIO_SECONDS.inc(duration)
-        REAL_TIME_FACTOR.observe((time.perf_counter() - started) / duration)
-        transcription = _assemble(reply, duration, self.recogniser.model, form)
-        if self.settings.log_text:
-            log.info("Transcript: %s", transcription.text)
-        return transcription
-
-    def _job(self, samples: int, form: TranscriptionForm) -> RecogniseJob:
+    def _options(self, form: TranscriptionForm, channels: int) -> Piece:
         verbose = form.response_format is TranscriptionFormat.VERBOSE_JSON
-        return RecogniseJob(
-            samples=samples,
+        return Piece(
+            first=0,
+            samples=0,
+            channels=channels,
             language=form.language or self.settings.language,
             prompt=form.prompt,
+            hotwords=form.hotwords,
             temperature=form.temperature or None,
             words=verbose and TimestampGranularity.WORD in form.timestamp_granularities,
         )
-
-
-def _assemble(reply: RecogniseReply, duration: float, model: str, form: TranscriptionForm) -> Transcription:
-    words = None
-    if TimestampGranularity.WORD in form.timestamp_granularities:
-        words = [
-            Word(word=word.word.strip(), start=word.start, end=word.end, probability=word.probability)
-            for segment in reply.segments
-            for word in segment.words or ()
-        ]
-    return Transcription(
-        language=reply.language or _UNTOLD,
-        duration=duration,
-        text="".join(segment.text for segment in reply.segments).strip(),
-        segments=[_segment(number, segment) for number, segment in enumerate(reply.segments)],
-        words=words,
-        model=model,
-    )
-
-
-def _segment(number: int, segment: RecognisedSegment) -> Segment:
-    return Segment(
-        id=number,
-        start=segment.start,
-        end=segment.end,
-        text=segment.text,
-        tokens=segment.tokens,
-        temperature=segment.temperature,
-        avg_logprob=segment.avg_logprob,
-        compression_ratio=segment.compression_ratio,
-        no_speech_prob=segment.no_speech_prob,
-    )
 
 
 def _overloaded(retry_after: float) -> Problem:

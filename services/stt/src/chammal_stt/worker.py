@@ -96,7 +96,7 @@ class Worker:
         return self._process.returncode is None
 
     async def call(self, job: "DataclassInstance", descriptors: Sequence[int], reply: TypeAdapter[T]) -> T:
-        """Raises WorkerDied. Cancelled in the middle it stays `busy`, until `abandon` or `kill`."""
+        """Raises WorkerDied. Cancelled in the middle it stays `busy`, and is of no more use."""
         self.busy = True
         await self._send(_dump(job), descriptors)
         body = await self._receive()
@@ -107,16 +107,6 @@ class Worker:
             raise WorkerDied(self.name, self._process.returncode) from None
         self.busy = False
         return answer
-
-    async def abandon(self, grace_seconds: float) -> None:
-        """Tells it to stop, and ends it when it has not within `grace_seconds`."""
-        try:
-            async with asyncio.timeout(grace_seconds):
-                await self._send(b"", ())
-                await self._receive()
-            self.busy = False
-        except (TimeoutError, WorkerDied):
-            await self.kill()
 
     async def kill(self) -> None:
         if self.alive:

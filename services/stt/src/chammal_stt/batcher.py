@@ -1,0 +1,194 @@
+"""Pieces of all requests that wait, decoded together.
+
+What a person waits for goes first. A batch is led by the piece that is most urgent and has waited longest; pieces that
+can be decoded with it, and do not hold it up, ride along.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from chammal_contracts.errors import ErrorCode
+from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
+from chammal_stt.messages import SAMPLE_RATE, Piece, Recognition
+from chammal_stt.metrics import BATCH_PIECES, PIECES_WAITING
+from chammal_stt.pool import StartFailed
+from chammal_stt.recogniser import BatchFailed, Recogniser
+from chammal_stt.worker import WorkerDied
+
+log = component_logger("STT")
+
+_RIDER_SECONDS = 4.0
+"""A rider of the same priority may be longer than the piece that leads by so much."""
+
+
+class Priority(IntEnum):
+    """Lower goes first."""
+
+    FINAL = 0
+    SHORT = 1
+    PARTIAL = 2
+    LONG = 3
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    descriptor: int
+    piece: Piece
+    priority: Priority
+    answer: "asyncio.Future[Recognition]"
+    alone: bool = False
+    """It was in a batch whose worker died: tried once more, by itself, to tell whether it is the cause."""
+
+    @property
+    def seconds(self) -> float:
+        return self.piece.samples / SAMPLE_RATE
+
+    @property
+    def likeness(self) -> Piece:
+        """Equal for pieces that one batch can hold."""
+        language = self.piece.language if self.piece.words else None
+        return replace(self.piece, first=0, samples=0, channel=0, channels=1, language=language)
+
+
+class Batcher:
+    """Cancelling a call drops its piece from the queue; a batch that runs goes on and the answer is left unread."""
+
+    def __init__(self, recogniser: Recogniser, *, size: int, long_size: int, queue: int, wait_seconds: float) -> None:
+        self.recogniser = recogniser
+        self._size = size
+        self._long_size = long_size
+        self._queue = queue
+        self._wait_seconds = wait_seconds
+        self._waiting: dict[Priority, deque[_Waiting]] = {priority: deque() for priority in Priority}
+        self._arrived = asyncio.Event()
+        self._feeders: list[asyncio.Task[None]] = []
+        self.in_flight = 0
+        """Pieces that wait or are decoded."""
+
+    async def recognise(self, descriptor: int, piece: Piece, priority: Priority) -> Recognition:
+        """`descriptor` is a file of 16 kHz s16 samples that stays open until this returns. Raises Problem."""
+        if self.waiting >= self._queue:
+            detail = "Too many pieces of audio wait for a recogniser. Send it again a little later."
+            raise Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": "5"})
+        self._start()
+        waiting = _Waiting(descriptor, piece, priority, asyncio.get_running_loop().create_future())
+        self._waiting[priority].append(waiting)
+        self._arrived.set()
+        self.in_flight += 1
+        PIECES_WAITING.inc()
+        try:
+            return await waiting.answer
+        finally:
+            self.in_flight -= 1
+            PIECES_WAITING.dec()
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(queue) for queue in self._waiting.values())
+
+    async def aclose(self) -> None:
+        for feeder in self._feeders:
+            feeder.cancel()
+        await asyncio.gather(*self._feeders, return_exceptions=True)
+        for waiting in self._everyone():
+            detail = "The service is being shut down, or the model was unloaded. Send it again."
+            waiting.answer.set_exception(
+                Problem(503, ErrorCode.MODEL_UNAVAILABLE, detail, headers={"Retry-After": "2"})
+            )
+        await self.recogniser.pool.aclose()
+
+    def _start(self) -> None:
+        if not self._feeders:
+            self._feeders = [asyncio.create_task(self._feed()) for _ in range(self.recogniser.pool.size)]
+
+    async def _feed(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch: list[_Waiting] = []
+            try:
+                async with self.recogniser.pool.lease() as worker:
+                    await self._gather()
+                    batch = self._pick()
+                    if batch:
+                        BATCH_PIECES.observe(len(batch))
+                        descriptors = [waiting.descriptor for waiting in batch]
+                        found = await self.recogniser.run(worker, descriptors, [waiting.piece for waiting in batch])
+                        _answer(batch, found)
+            except StartFailed as error:
+                self._fail_all(error)
+            except (WorkerDied, BatchFailed) as error:
+                self._try_alone(batch, error)
+
+    async def _gather(self) -> None:
+        """Lets others arrive, when a setting says so."""
+        if self._wait_seconds and self.waiting < self._size:
+            await asyncio.sleep(self._wait_seconds)
+
+    def _pick(self) -> list[_Waiting]:
+        lead = next(self._everyone(), None)
+        if lead is None:
+            self._arrived.clear()
+            return []
+        batch = [lead]
+        size = self._long_size if lead.priority is Priority.LONG else self._size
+        if not lead.alone:
+            riders = (other for other in self._everyone() if other is not lead and _rides(other, lead))
+            batch += [rider for _, rider in zip(range(size - 1), riders, strict=False)]
+        for waiting in batch:
+            self._waiting[waiting.priority].remove(waiting)
+        return batch
+
+    def _everyone(self) -> Iterator[_Waiting]:
+        """In order of urgency; what nobody waits for any more is dropped on the way."""
+        for queue in self._waiting.values():
+            for waiting in list(queue):
+                if waiting.answer.done():
+                    queue.remove(waiting)
+                else:
+                    yield waiting
+
+    def _try_alone(self, batch: list[_Waiting], error: WorkerDied | BatchFailed) -> None:
+        """Whoever was alone with the worker is the cause; the others get a worker of their own."""
+        for waiting in reversed(batch):
+            if waiting.answer.done():
+                continue
+            if waiting.alone:
+                waiting.answer.set_exception(_refusal(error))
+            else:
+                waiting.alone = True
+                self._waiting[waiting.priority].appendleft(waiting)
+        self._arrived.set()
+
+    def _fail_all(self, error: StartFailed) -> None:
+        for waiting in self._everyone():
+            waiting.answer.set_exception(unavailable(error))
+
+
+def _rides(other: _Waiting, lead: _Waiting) -> bool:
+    longest = lead.seconds + (_RIDER_SECONDS if other.priority is lead.priority else 0.0)
+    return not other.alone and lead.seconds / 2 - 1 <= other.seconds <= longest and other.likeness == lead.likeness
+
+
+def _answer(batch: list[_Waiting], found: list[Recognition]) -> None:
+    for waiting, recognition in zip(batch, found, strict=True):
+        if not waiting.answer.done():
+            waiting.answer.set_result(recognition)
+
+
+def _refusal(error: WorkerDied | BatchFailed) -> Problem:
+    if isinstance(error, BatchFailed):
+        log.error("The recogniser failed: %s", error)
+        return Problem(500, ErrorCode.STAGE_FAILED, "The recogniser failed on the recording; its log has the cause.")
+    detail = "Two recogniser processes ended while they worked on the recording. It is not tried again."
+    return Problem(422, ErrorCode.AUDIO_UNPROCESSABLE, detail)
+
+
+def unavailable(error: StartFailed) -> Problem:
+    extensions = {"command": error.hint} if error.hint else {}
+    return Problem(
+        503, ErrorCode.MODEL_UNAVAILABLE, f"No recogniser: {error}", headers={"Retry-After": "10"}, **extensions
+    )
