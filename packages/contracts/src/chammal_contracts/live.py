@@ -110,7 +110,8 @@ class EndReason(StrEnum):
     """It was cut where it was quietest; what follows is the next utterance."""
     COMMIT = "commit"
     FINISH = "finish"
-    SHUTDOWN = "shutdown"
+    CLOSED = "closed"
+    """The session ended by a fault or because the service shuts down."""
 
 
 class SpeechStopped(BaseModel):

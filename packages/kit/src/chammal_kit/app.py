@@ -23,6 +23,7 @@ log = component_logger("HTTP")
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
+_HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
 _PROBES = frozenset({"/health", "/ready", "/metrics"})
 
 
@@ -60,12 +61,16 @@ class RequestContext:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         sent_id = headers.get(wire.REQUEST_ID)
         request_id = enter_request(sent_id.encode("latin-1") if sent_id else None)
+        if scope["type"] == "websocket":
+            set_deadline(None)
+            await self.app(scope, receive, _naming(request_id, send))
+            return
         started = time.perf_counter()
         status = 499  # the client went away before an answer began
 
@@ -87,6 +92,15 @@ class RequestContext:
             raise
         finally:
             _record(scope, status, time.perf_counter() - started)
+
+
+def _naming(request_id: str, send: Send) -> Send:
+    async def send_with_id(message: Message) -> None:
+        if message["type"] in _HANDSHAKES:
+            MutableHeaders(scope=message)[wire.REQUEST_ID] = request_id
+        await send(message)
+
+    return send_with_id
 
 
 def _take_deadline(header: str | None) -> Problem | None:

@@ -51,6 +51,8 @@ class Ended:
     speech_end: int
     end: int
     """The utterance's last frame and one; its audio ends here."""
+    heard: int
+    """Frames that the stream had by then."""
     reason: EndReason
 
 
@@ -122,7 +124,7 @@ class Endpointer:
 
     def _end(self, end: int, reason: EndReason) -> Ended:
         self._first, self._floor = None, end
-        return Ended(min(self._speech_end, end), end, reason)
+        return Ended(min(self._speech_end, end), end, self._frame, reason)
 
     def _cut(self) -> list[Turn]:
         speech_end, cut = self._speech_end, self._quietest()

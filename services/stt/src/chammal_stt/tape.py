@@ -5,24 +5,16 @@ import tempfile
 
 
 class Tape:
-    """Signed 16-bit samples at 16 kHz. `first` is the stream's sample that the file begins with."""
+    """Signed 16-bit samples at 16 kHz."""
 
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.size = 0
-        """Bytes."""
+    def __init__(self) -> None:
         self.descriptor = _open()
 
-    def append(self, samples: bytes | memoryview) -> None:
+    def append(self, samples: bytes) -> None:
         """Raises OSError when there is no room."""
-        while samples:
-            written = os.write(self.descriptor, samples)
-            self.size += written
-            samples = samples[written:]
-
-    def read(self, offset: int) -> bytes:
-        """From a byte to the end."""
-        return os.pread(self.descriptor, self.size - offset, offset)
+        rest = memoryview(samples)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
 
     def close(self) -> None:
         if self.descriptor >= 0:

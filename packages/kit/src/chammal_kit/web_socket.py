@@ -1,0 +1,28 @@
+"""WebSockets under uvicorn, for services that serve them. Needs the package websockets."""
+
+from asyncio import TimerHandle
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MESSAGE_BYTES = 1 << 20
+PING_SECONDS = 20.0
+"""Keeps proxies from dropping a quiet connection. A missing pong ends nothing: it may wait behind unread messages."""
+ABORT_SECONDS = 15.0
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Lets go of a client that does not read: closing alone waits for as long as it has not taken what was sent."""
+
+    _aborting: TimerHandle | None = None
+
+    async def run_asgi(self) -> None:
+        try:
+            await super().run_asgi()
+        finally:
+            if not self.disconnected:
+                self._aborting = self.loop.call_later(ABORT_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._aborting is not None:
+            self._aborting.cancel()
+        super().connection_lost(exc)
