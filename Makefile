@@ -34,7 +34,7 @@ bench: $(installed) ## side-by-side benchmarks of processor time and memory
 	$(bin)/python bench
 
 bench-stt: $(installed) ## speech-to-text beside faster-whisper and other servers (an hour; peers go into .bench/)
-	$(bin)/chammal models fetch
+	$(bin)/chammal models fetch whisper-base
 	$(bin)/python -m bench.stt
 
 lock: ## renew requirements/*.txt (needs uv)

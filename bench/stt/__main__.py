@@ -7,13 +7,14 @@ that file stay as an earlier run left them; each says when it was measured.
 import argparse
 import datetime as dt
 import os
+import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.stt import accuracy, latency, long, machine, throughput
+from bench.stt import accuracy, latency, live, long, machine, throughput
 from bench.stt.audio import Library
 from bench.stt.peers import FasterWhisperServer, WhisperCpp, WyomingFasterWhisper
 from bench.stt.run import Run, report
@@ -24,6 +25,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run, Library], str]]] = {
     "b": ("One short clip, idle service", latency.measure),
     "c": ("A call and a long recording", long.measure),
     "d": ("Errors", accuracy.measure),
+    "e": ("Live sessions", live.measure),
 }
 SIDES = ("direct", "batched4", "batched8", "chammal", "fws", "cpp", "wyoming")
 RESULTS = ROOT / "bench" / "results" / "speech.md"
@@ -47,6 +49,8 @@ def main() -> None:
     chosen = {key: make for key, make in makers.items() if key in arguments.sides or key == "direct"}
     run = Run(chosen, 1 if arguments.quick else arguments.rounds, arguments.quick, model, threads)
     saved = SAVED.with_name("quick") if arguments.quick else SAVED
+    if arguments.quick:
+        shutil.rmtree(saved, ignore_errors=True)
     saved.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory() as workshop:

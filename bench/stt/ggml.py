@@ -1,7 +1,7 @@
 """whisper.cpp's file from CTranslate2's: the same weights, in blocks of 32 eight-bit numbers (q8_0).
 
-Formats: CTranslate2's model.bin (python/ctranslate2/specs/model_spec.py), whisper.cpp's models/convert-h5-to-ggml.py and
-examples/quantize. For models whose CTranslate2 weights are float16, as Systran's are.
+Formats: CTranslate2's model.bin (python/ctranslate2/specs/model_spec.py); whisper.cpp's models/convert-h5-to-ggml.py
+and examples/quantize. For models whose CTranslate2 weights are float16, as Systran's are.
 """
 
 import json

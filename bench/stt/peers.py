@@ -84,6 +84,7 @@ class WyomingFasterWhisper(WyomingSide):
         scripts = environment("wyoming-faster-whisper", "3.8.1")
         command = [str(scripts / "wyoming-faster-whisper"), "--uri", f"tcp://127.0.0.1:{self.port}"]
         command += ["--model", str(self.model), "--data-dir", str(HOME), "--local-files-only"]
+        command += ["--stt-library", "faster-whisper", "--compute-type", "int8"]
         return [
             *command,
             "--stt-library",
