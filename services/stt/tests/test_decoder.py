@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import tempfile
@@ -6,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.problems import Problem
 from chammal_stt.decoder import Decoder
-from chammal_stt.messages import SAMPLE_RATE
+from chammal_stt.messages import SAMPLE_RATE, DecodeReply
 from chammal_stt.settings import SttSettings
 
 pytestmark = pytest.mark.anyio
@@ -170,6 +172,81 @@ async def test_a_killed_decoder_is_replaced(decoder: Decoder, recordings) -> Non
     os.kill(worker.pid, signal.SIGKILL)
     await worker.wait()
     assert len(await decode(decoder, content)) == SAMPLE_RATE
+
+
+class Fragile(Decoder):
+    """Its first `deaths` workers are killed in the middle of their job."""
+
+    def __init__(self, deaths: int, code: int = signal.SIGKILL) -> None:
+        super().__init__(SttSettings(decoders=1))
+        self.deaths, self.code = deaths, code
+        self.attempts = 0
+
+    async def _attempt(self, *arguments) -> DecodeReply:
+        self.attempts += 1
+        if self.attempts <= self.deaths:
+            async with self.pool.lease() as worker:
+                os.kill(worker.pid, signal.SIGSTOP)
+                asyncio.get_running_loop().call_soon(self._strike, worker.pid)
+                self.pool._idle.append(worker)
+                return await worker.call(self._job, arguments[1:], TypeAdapter(DecodeReply))
+        return await super()._attempt(*arguments)
+
+    def _strike(self, pid: int) -> None:
+        os.kill(pid, self.code)
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_the_recording_of_a_decoder_that_was_killed_is_decoded_by_the_next(recordings) -> None:
+    decoder = Fragile(1)
+    try:
+        samples = await decode(decoder, recordings.wav(recordings.sound(1.0)))
+        assert (len(samples), decoder.attempts) == (SAMPLE_RATE, 2)
+    finally:
+        await decoder.pool.aclose()
+
+
+@pytest.mark.parametrize("code", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+async def test_what_ends_two_decoders_is_given_up_and_the_next_recording_is_served(recordings, code: int) -> None:
+    decoder = Fragile(2, code)
+    try:
+        content = recordings.wav(recordings.sound(1.0))
+        assert await refusal(decoder, content) is ErrorCode.AUDIO_UNPROCESSABLE
+        assert decoder.attempts == 2
+        assert len(await decode(decoder, content)) == SAMPLE_RATE
+    finally:
+        await decoder.pool.aclose()
+
+
+async def test_what_takes_too_much_processor_time_is_not_tried_again(recordings) -> None:
+    decoder = Fragile(1, signal.SIGXCPU)
+    try:
+        content = recordings.wav(recordings.sound(1.0))
+        assert await refusal(decoder, content) is ErrorCode.AUDIO_UNPROCESSABLE
+        assert decoder.attempts == 1
+    finally:
+        await decoder.pool.aclose()
+
+
+async def test_a_half_written_attempt_leaves_nothing_behind(decoder: Decoder, recordings) -> None:
+    with tempfile.TemporaryFile() as upload, tempfile.TemporaryFile() as target:
+        upload.write(recordings.wav(recordings.sound(1.0)))
+        upload.flush()
+        target.write(b"left by one that died" * 9_999)
+        target.flush()
+        reply = await decoder.decode(upload.fileno(), target.fileno())
+        assert os.fstat(target.fileno()).st_size == 2 * reply.samples == 2 * SAMPLE_RATE
+
+
+async def test_a_decoder_asked_to_split_keeps_both_channels(decoder: Decoder, recordings) -> None:
+    content = recordings.encode(recordings.sound(1.0), "pcm_s16le", "wav", layout="stereo")
+    with tempfile.TemporaryFile() as upload, tempfile.TemporaryFile() as target:
+        upload.write(content)
+        upload.flush()
+        reply = await decoder.decode(upload.fileno(), target.fileno(), split=True)
+        assert (reply.samples, reply.channels, reply.dual_mono) == (SAMPLE_RATE, 2, True)
+        assert len(reply.activity) == 2
+        assert os.fstat(target.fileno()).st_size == 4 * SAMPLE_RATE
 
 
 async def test_a_decoder_inherits_no_secret(decoder: Decoder, recordings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,25 @@ def test_the_sandbox_refuses_to(attempt: str) -> None:
 
 def test_what_was_open_before_can_still_be_read() -> None:
     assert run("os.read(mine, 1)").startswith("allowed")
+
+
+LITTLE = """
+import io, os, resource, sys
+from chammal_stt import decoder_process, media, sandbox
+recording = open(sys.argv[1], "rb").read()
+target = os.open(os.devnull, os.O_WRONLY)
+statm = open("/proc/self/statm")
+decoder_process._try_one_second()
+pages = int(statm.read().split()[0])
+sandbox.enter(pages * resource.getpagesize() + int(sys.argv[2]), 1 << 30)
+print(media.decode(io.BytesIO(recording), target, 1 << 30, split=True).outcome)
+"""
+
+
+@pytest.mark.parametrize(("spare", "outcomes"), [(1 << 20, {"too_costly"}), (64 << 20, {"ok"})])
+def test_detector_and_resampler_work_inside_and_say_when_memory_runs_out(
+    audio: Path, spare: int, outcomes: set[str]
+) -> None:
+    command = [sys.executable, "-c", LITTLE, str(audio / "ko_call_two_channel_8k.wav"), str(spare)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.strip() in outcomes, done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException  # type: ignore[import-untyped]
 
 from chammal_stt.messages import SPEECH_FRAME
 
@@ -46,7 +47,10 @@ class SpeechDetector:
 
     def _run(self, windows: Samples) -> Probabilities:
         inputs = {"input": windows * _FULL_SCALE, "h": self._hidden, "c": self._cell}
-        speech, self._hidden, self._cell = self._session.run(None, inputs)
+        try:
+            speech, self._hidden, self._cell = self._session.run(None, inputs)
+        except (Fail, RuntimeException) as error:  # the model and the shapes are good: it was std::bad_alloc
+            raise MemoryError(str(error)) from error
         return np.asarray(speech, np.float32).reshape(-1)
 
 
