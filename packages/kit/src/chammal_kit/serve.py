@@ -44,7 +44,7 @@ class Server(uvicorn.Server):
 
 def serve(app: FastAPI, settings: ServiceSettings, websockets: bool = False) -> None:
     """Blocks until SIGINT or SIGTERM, then finishes what is in flight; `app.state.drain` may help with that."""
-    server = Server(_config(app, settings, websockets))
+    server = Server(configure(app, settings, websockets))
     try:
         server.run()
     except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def serve(app: FastAPI, settings: ServiceSettings, websockets: bool = False) -> 
         sys.exit(_START_FAILED)
 
 
-def _config(app: FastAPI, settings: ServiceSettings, websockets: bool) -> uvicorn.Config:
+def configure(app: FastAPI, settings: ServiceSettings, websockets: bool) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         host=settings.host,
