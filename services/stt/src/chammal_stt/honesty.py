@@ -1,6 +1,7 @@
 """What of the model's text is to be believed. Nothing is dropped without being told."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -41,6 +42,8 @@ SHORT_UNIT_SECONDS = 0.15
 SAME_SEGMENTS = 3
 SAME_SEGMENT_LETTERS = 8
 """Shorter ones are answers that people do repeat: a customer says 네 after 네 while the agent explains."""
+_SOUND = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）|【[^】]*】|\*[^*]*\*|♪[^♪]*♪")
+"""[Music], (박수), *sighs*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,8 @@ def _runs(written: Sequence[RecognisedSegment]) -> Iterator[tuple[bool, Recognis
 
 
 def _doubt(segment: RecognisedSegment, under: list[Span], again: bool, language: str | None) -> _Doubt | None:
-    if not squash(segment.text):
-        return _Doubt(SuspectReason.PHANTOM, "Only symbols, which the model writes for music and noise.")
+    if not squash(_SOUND.sub("", segment.text)):
+        return _Doubt(SuspectReason.PHANTOM, "Only symbols or a sound's name: the model's mark for music and noise.")
     seconds = sum(span.overlap(_span(segment).widened(MARGIN_SECONDS)) or span.end - span.start for span in under)
     doubts = (
         _unheard(segment, seconds),
