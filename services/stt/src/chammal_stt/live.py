@@ -34,12 +34,16 @@ class LiveSessions:
         self._open: set[Session] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()
-        self._draining = False
+        self.draining = False
         LIVE_SESSIONS.set_function(lambda: len(self._open))
+
+    @property
+    def count(self) -> int:
+        return len(self._open)
 
     def refusal(self) -> Problem | None:
         """Why another session cannot begin now."""
-        if self._draining:
+        if self.draining:
             return Problem(503, ErrorCode.SERVER_SHUTTING_DOWN, "The service is shutting down.")
         if len(self._open) >= self.settings.live_sessions:
             detail = f"All {self.settings.live_sessions} live sessions are taken. Try again a little later."
@@ -59,7 +63,7 @@ class LiveSessions:
 
     async def drain(self) -> None:
         """Ends every session after the finals of what was said so far."""
-        self._draining = True
+        self.draining = True
         for session in tuple(self._open):
             session.shut_down()
         await self._nobody.wait()
