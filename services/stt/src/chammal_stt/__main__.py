@@ -6,4 +6,4 @@ from chammal_stt.settings import SttSettings
 
 if __name__ == "__main__":
     settings = SttSettings()
-    main(create(settings), settings)
+    main(create(settings), settings, websockets=True)

@@ -7,13 +7,15 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from chammal_kit.app import create_app
-from chammal_stt.routes import router
+from chammal_stt import live, routes
+from chammal_stt.live import LiveSessions
 from chammal_stt.settings import SttSettings
 from chammal_stt.transcriber import Transcriber
 
 
 class State(TypedDict):
     transcriber: Transcriber
+    live: LiveSessions
 
 
 def create(settings: SttSettings | None = None) -> FastAPI:
@@ -22,10 +24,12 @@ def create(settings: SttSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         transcriber = Transcriber(configured)
+        sessions = LiveSessions(transcriber.batcher, configured)
+        app.state.drain = sessions.drain
         transcriber.start()
         try:
-            yield {"transcriber": transcriber}
+            yield {"transcriber": transcriber, "live": sessions}
         finally:
             await transcriber.aclose()
 
-    return create_app(service="stt", distribution="chammal-stt", lifespan=lifespan, routers=[router])
+    return create_app(service="stt", distribution="chammal-stt", lifespan=lifespan, routers=[routes.router, live.router])

@@ -31,8 +31,8 @@ class Dictation:
 
     @property
     def takes_early(self) -> bool:
-        """Whether a final that may be thrown away would keep nobody waiting."""
-        return self._finals + self._partials < self._workers
+        """Whether a final that may be thrown away would keep no other final waiting."""
+        return self._finals < self._workers
 
     async def final(self, utterance: Utterance, end: int, piece: Piece) -> Decoded:
         """Of the audio up to the frame `end`. Raises Problem."""

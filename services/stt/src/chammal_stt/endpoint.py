@@ -72,8 +72,9 @@ class Endpointer:
         self._levels: deque[float] = deque(maxlen=max(_SMOOTHED, rules.longest // 3))
 
     @property
-    def speaking(self) -> bool:
-        return self._first is not None
+    def silence(self) -> int:
+        """Frames since speech was last heard in the utterance at hand."""
+        return self._frame - self._speech_end
 
     def hear(self, probability: float, level: float) -> list[Turn]:
         """The next frame: how probable speech is, and its loudness in dBFS."""

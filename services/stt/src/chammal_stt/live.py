@@ -30,7 +30,7 @@ class LiveSessions:
 
     def __init__(self, recogniser: Recogniser, settings: SttSettings) -> None:
         self.settings = settings
-        self._dictation = Dictation(recogniser, settings.workers)
+        self._dictation = Dictation(recogniser, settings.worker_count)
         self._open: set[Session] = set()
         self._nobody = asyncio.Event()
         self._nobody.set()

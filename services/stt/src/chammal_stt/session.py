@@ -37,6 +37,8 @@ log = component_logger("Live")
 _START_SECONDS = 10.0
 _SPEECH_SECONDS = 0.096
 """Less is a click."""
+_QUIET_FRAMES = 3
+"""After them the utterance may be at its end: a partial begun now would stand in its final's way."""
 _SLICE_BYTES = 8_000
 """Heard at a time: other sessions have their turn in between."""
 
@@ -210,7 +212,7 @@ class Listener:
 
     def hear(self, data: bytes) -> None:
         self._take_in(self._ear.hear(data))
-        if self._utterance is not None:
+        if self._utterance is not None and self._endpointer.silence < _QUIET_FRAMES:
             self._scribe.consider_partial(self._utterance)
 
     def stop(self, reason: EndReason) -> int | None:
