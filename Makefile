@@ -1,6 +1,7 @@
 # `make run` and `make test` need only python3 (3.11 or newer), make and pip. `make help` lists the rest.
 PYTHON ?= python3
 export CHAMMAL_MODELS_DIR ?= models
+SECONDS ?= 120
 
 bin := .venv/bin
 installed := .venv/.installed
@@ -36,6 +37,9 @@ bench: $(installed) ## side-by-side benchmarks of processor time and memory
 bench-stt: $(installed) ## speech-to-text beside faster-whisper and other servers (an hour; peers go into .bench/)
 	$(bin)/chammal models fetch whisper-base
 	$(bin)/python -m bench.stt
+
+fuzz: $(installed) ## broken media and frames against stt, for SECONDS=120 in all
+	@set -- fuzz/*.py; for script; do $(bin)/python $$script --seconds $$(($(SECONDS) / $$#)) || exit 1; done
 
 lock: ## renew requirements/*.txt (needs uv)
 	requirements/lock.sh

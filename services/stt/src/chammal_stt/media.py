@@ -1,6 +1,7 @@
 """Untrusted media to samples. The only module that imports av; it runs in the sandboxed decoder process alone."""
 
 import errno
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from av.audio.stream import AudioStream
 from chammal_stt.messages import DecodeOutcome, DecodeReply
 from chammal_stt.mixing import floats, mixed
 from chammal_stt.resample import RATES, Resampler
-from chammal_stt.sink import Sink, TooLong
+from chammal_stt.sink import Sink, TooLong, WriteFailed
 
 FORMATS = "wav,w64,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,3gp,aac,aiff,amr,au"
 CODECS = (
@@ -43,31 +44,44 @@ class _UnusableFrame(ValueError):
     pass
 
 
+class _Upload:
+    """Answers a seek to nowhere as FFmpeg expects it, where a file of Python's would raise."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
+
+
 def decode(source: BinaryIO, target: int, max_samples: int, *, split: bool = False) -> DecodeReply:
     """Writes samples to the descriptor `target`. Whatever the media does, the answer is a DecodeReply."""
     sink = Sink(target, max_samples)
     converter = _Converter(sink, split=split)
     damaged = 0
     try:
-        with av.open(source, mode="r", options=_OPTIONS, metadata_errors="ignore") as container:
+        with av.open(_Upload(source), mode="r", options=_OPTIONS, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 return DecodeReply(DecodeOutcome.UNREADABLE, detail="it holds no audio stream")
             stream = container.streams.audio[0]
-            if stream.codec_context.name not in CODECS.split(","):
-                return DecodeReply(DecodeOutcome.UNREADABLE, detail=f"codec {stream.codec_context.name}")
+            codec = getattr(stream.codec_context, "name", "unknown")  # there is no context for what FFmpeg cannot name
+            if codec not in CODECS.split(","):
+                return DecodeReply(DecodeOutcome.UNREADABLE, detail=f"codec {codec}")
             damaged = _decode_stream(stream, container.demux(stream), converter)
             sink.close()
     except TooLong:
         return DecodeReply(DecodeOutcome.TOO_LONG, max_samples)
     except MemoryError:
         return DecodeReply(DecodeOutcome.TOO_COSTLY, detail="it needs more memory to decode than a recording may")
-    except (av.error.FFmpegError, EOFError, IndexError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return DecodeReply(DecodeOutcome.STORAGE_FULL)
+    except WriteFailed as error:
+        return DecodeReply(DecodeOutcome.STORAGE_FULL if error.full else DecodeOutcome.TOO_COSTLY, detail=str(error))
+    except (av.error.FFmpegError, OSError, EOFError, IndexError, ValueError, OverflowError) as error:
         return DecodeReply(DecodeOutcome.UNREADABLE, detail=_detail(error))
-    except OSError as error:  # from writing the samples
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return DecodeReply(DecodeOutcome.STORAGE_FULL if full else DecodeOutcome.TOO_COSTLY, detail=_detail(error))
     if sink.samples:
         return DecodeReply(
             DecodeOutcome.OK,

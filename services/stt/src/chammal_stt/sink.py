@@ -1,5 +1,6 @@
 """Where decoded samples go: to a file, to the speech detector, and to the scales."""
 
+import errno
 import os
 
 import numpy as np
@@ -14,6 +15,14 @@ _WRITTEN_SAMPLES = 32 * SPEECH_FRAME
 
 class TooLong(Exception):
     pass
+
+
+class WriteFailed(Exception):
+    """`full` when there is no room left; else past the limit of what one file may take."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror)
+        self.full = error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Sink:
@@ -64,7 +73,10 @@ class Sink:
     def _take(self, samples: npt.NDArray[np.int16]) -> None:
         view = memoryview(samples.data).cast("B")
         while view:
-            view = view[os.write(self._descriptor, view) :]
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except OSError as error:
+                raise WriteFailed(error) from error
         columns = np.ascontiguousarray(samples.T)
         for meter, column in zip(self._meters, columns, strict=True):
             meter.feed(column)
