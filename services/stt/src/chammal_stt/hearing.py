@@ -1,6 +1,7 @@
 """What the voice detector heard in one channel, in seconds."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chammal_stt.pieces import FRAMES_A_SECOND, Probabilities, speech_runs
@@ -37,14 +38,22 @@ def heard(speech: Probabilities) -> list[Span]:
     ]
 
 
-def without(spans: Iterable[Span], taken: Sequence[Span]) -> list[Span]:
-    """What of the spans is in none of `taken`."""
-    left = list(spans)
-    for cut in taken:
-        left = [
-            part
-            for span in left
-            for part in (Span(span.start, min(span.end, cut.start)), Span(max(span.start, cut.end), span.end))
-            if part.start < part.end
-        ]
-    return left
+def touching(spans: Sequence[Span], where: Span) -> Sequence[Span]:
+    """Those of the spans, which are in order and apart, that overlap `where`."""
+    first = bisect_right(spans, where.start, key=lambda span: span.end)
+    return spans[first : bisect_left(spans, where.end, lo=first, key=lambda span: span.start)]
+
+
+def without(spans: Sequence[Span], taken: Sequence[Span]) -> Iterator[Span]:
+    """What of the spans is in none of `taken`; both are in order of their start."""
+    free, place = 0.0, 0
+    for span in spans:
+        start = max(span.start, free)
+        while place < len(taken) and taken[place].start < span.end:
+            if start < taken[place].start:
+                yield Span(start, taken[place].start)
+            free = max(free, taken[place].end)
+            start = max(start, free)
+            place += 1
+        if start < span.end:
+            yield Span(start, span.end)

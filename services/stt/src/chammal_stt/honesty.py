@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from chammal_contracts.asr import Suspect, SuspectReason
-from chammal_stt.hearing import Span, heard, without
+from chammal_stt.hearing import Span, heard, touching, without
 from chammal_stt.messages import RecognisedSegment
 from chammal_stt.phantoms import Phantom, phantom, squash
 from chammal_stt.pieces import Probabilities
@@ -94,13 +94,14 @@ def confidence(segment: RecognisedSegment) -> float:
 
 def _speech_under(written: Sequence[RecognisedSegment], spans: list[Span]) -> dict[int, list[Span]]:
     """The speech that each segment stands for, by its id(). Where none is, the nearest that no segment claims."""
-    under = {id(s): [span for span in spans if span.overlap(_span(s).widened(MARGIN_SECONDS))] for s in written}
+    under = {id(s): list(touching(spans, _span(s).widened(MARGIN_SECONDS))) for s in written}
     claimed = {span for claims in under.values() for span in claims}
     for segment in written:
         if not under[id(segment)]:
-            free = [span for span in spans if span not in claimed and span.distance(_span(segment)) <= SLIP_SECONDS]
+            here = _span(segment)
+            free = [span for span in touching(spans, here.widened(SLIP_SECONDS)) if span not in claimed]
             if free:
-                nearest = min(free, key=lambda span: span.distance(_span(segment)))
+                nearest = min(free, key=here.distance)
                 claimed.add(nearest)
                 under[id(segment)] = [nearest]
     return under
@@ -216,7 +217,8 @@ def _skipped(
     texts = [_span(segment).widened(TEXT_MARGIN_SECONDS) for segment in written]
     slipped = [span for s in written for span in under[id(s)] if not span.overlap(_span(s).widened(MARGIN_SECONDS))]
     held: list[Span] = []
-    for span in [*without(spans, texts + slipped), Span(math.inf, math.inf)]:
+    taken = sorted(texts + slipped, key=lambda span: span.start)
+    for span in [*without(spans, taken), Span(math.inf, math.inf)]:
         if held and span.start - held[-1].end > PAUSE_SECONDS:
             seconds = sum(part.end - part.start for part in held)
             if seconds >= SKIPPED_SECONDS:

@@ -30,6 +30,8 @@ def loop(text: str) -> Loop | None:
     tokens = list(_TOKEN.finditer(text))
     words = [token[0].casefold() for token in tokens]
     best: Loop | None = None
+    if len(set(words)) > len(words) - 2:
+        return None
     for size in range(1, min(_LONGEST_UNIT, len(words) // 3) + 1):
         first = 0
         while first + 2 * size <= len(words):
