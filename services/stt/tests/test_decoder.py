@@ -103,6 +103,25 @@ async def test_a_webm_cut_within_its_header_is_unreadable(decoder: Decoder, reco
     assert await refusal(decoder, content[:100]) is ErrorCode.AUDIO_UNREADABLE
 
 
+async def test_a_chunk_that_ends_beyond_any_file_costs_nothing_of_what_came_before_it(
+    decoder: Decoder, recordings
+) -> None:
+    """Found by fuzz/decoder.py: the seek there failed, and with it the recording."""
+    content = recordings.encode(recordings.sound(1.0), "pcm_s16le", "w64")
+    chunk = bytes(range(16)) + (1 << 62).to_bytes(8, "little")
+    assert len(await decode(decoder, content + chunk)) == SAMPLE_RATE
+
+
+async def test_a_codec_without_a_name_is_unreadable_and_ends_no_decoder(decoder: Decoder, recordings) -> None:
+    """Found by fuzz/decoder.py."""
+    content = bytearray(recordings.wav(recordings.sound(1.0)))
+    content[20:22] = b"\x21\x43"
+    await decode(decoder, recordings.wav(recordings.sound(0.1)))
+    workers = decoder.pool.workers
+    assert await refusal(decoder, bytes(content)) is ErrorCode.AUDIO_UNREADABLE
+    assert decoder.pool.workers == workers
+
+
 async def test_text_named_wav_is_unreadable(decoder: Decoder) -> None:
     assert await refusal(decoder, b"this is a letter, not a recording\n" * 99) is ErrorCode.AUDIO_UNREADABLE
 
