@@ -1,7 +1,8 @@
 """Pieces of all requests that wait, decoded together.
 
 What a person waits for goes first. A batch is led by the piece that is most urgent and has waited longest; pieces that
-can be decoded with it, and do not hold it up, ride along.
+can be decoded with it, and do not hold it up, ride along. Long recordings never take the last recogniser when there are
+several: a batch of theirs lasts seconds.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import islice
 
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.logs import component_logger
@@ -17,7 +19,7 @@ from chammal_stt.messages import SAMPLE_RATE, Piece, Recognition
 from chammal_stt.metrics import BATCH_PIECES, PIECES_WAITING
 from chammal_stt.pool import StartFailed
 from chammal_stt.recogniser import BatchFailed, Recogniser
-from chammal_stt.worker import WorkerDied
+from chammal_stt.worker import Worker, WorkerDied
 
 log = component_logger("STT")
 
@@ -57,14 +59,15 @@ class _Waiting:
 class Batcher:
     """Cancelling a call drops its piece from the queue; a batch that runs goes on and the answer is left unread."""
 
-    def __init__(self, recogniser: Recogniser, *, size: int, long_size: int, queue: int, wait_seconds: float) -> None:
+    def __init__(self, recogniser: Recogniser, *, size: int, queue: int, wait_seconds: float) -> None:
         self.recogniser = recogniser
         self._size = size
-        self._long_size = long_size
+        self._long_size = max(1, size // 2)  # larger batches of long pieces save nothing, and hold up the rest
         self._queue = queue
         self._wait_seconds = wait_seconds
         self._waiting: dict[Priority, deque[_Waiting]] = {priority: deque() for priority in Priority}
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._long_batches = 0
         self._feeders: list[asyncio.Task[None]] = []
         self.in_flight = 0
         """Pieces that wait or are decoded."""
@@ -77,7 +80,7 @@ class Batcher:
         self._start()
         waiting = _Waiting(descriptor, piece, priority, asyncio.get_running_loop().create_future())
         self._waiting[priority].append(waiting)
-        self._arrived.set()
+        self._changed.set()
         self.in_flight += 1
         PIECES_WAITING.inc()
         try:
@@ -107,37 +110,56 @@ class Batcher:
 
     async def _feed(self) -> None:
         while True:
-            await self._arrived.wait()
+            while self._lead() is None:
+                self._changed.clear()
+                await self._changed.wait()
             batch: list[_Waiting] = []
             try:
                 async with self.recogniser.pool.lease() as worker:
                     await self._gather()
                     batch = self._pick()
                     if batch:
-                        BATCH_PIECES.observe(len(batch))
-                        descriptors = [waiting.descriptor for waiting in batch]
-                        found = await self.recogniser.run(worker, descriptors, [waiting.piece for waiting in batch])
-                        _answer(batch, found)
+                        await self._decode(worker, batch)
             except StartFailed as error:
                 self._fail_all(error)
             except (WorkerDied, BatchFailed) as error:
                 self._try_alone(batch, error)
+
+    async def _decode(self, worker: Worker, batch: list[_Waiting]) -> None:
+        BATCH_PIECES.observe(len(batch))
+        long = batch[0].priority is Priority.LONG
+        self._long_batches += long
+        try:
+            descriptors = [waiting.descriptor for waiting in batch]
+            found = await self.recogniser.run(worker, descriptors, [waiting.piece for waiting in batch])
+        finally:
+            self._long_batches -= long
+            self._changed.set()
+        for waiting, recognition in zip(batch, found, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(recognition)
 
     async def _gather(self) -> None:
         """Lets others arrive, when a setting says so."""
         if self._wait_seconds and self.waiting < self._size:
             await asyncio.sleep(self._wait_seconds)
 
-    def _pick(self) -> list[_Waiting]:
+    def _lead(self) -> _Waiting | None:
+        """The piece that goes next, if one may."""
         lead = next(self._everyone(), None)
+        if lead is None or lead.priority is not Priority.LONG:
+            return lead
+        return lead if self._long_batches < max(1, self.recogniser.pool.size - 1) else None
+
+    def _pick(self) -> list[_Waiting]:
+        lead = self._lead()
         if lead is None:
-            self._arrived.clear()
             return []
         batch = [lead]
         size = self._long_size if lead.priority is Priority.LONG else self._size
         if not lead.alone:
             riders = (other for other in self._everyone() if other is not lead and _rides(other, lead))
-            batch += [rider for _, rider in zip(range(size - 1), riders, strict=False)]
+            batch += islice(riders, size - 1)
         for waiting in batch:
             self._waiting[waiting.priority].remove(waiting)
         return batch
@@ -161,7 +183,7 @@ class Batcher:
             else:
                 waiting.alone = True
                 self._waiting[waiting.priority].appendleft(waiting)
-        self._arrived.set()
+        self._changed.set()
 
     def _fail_all(self, error: StartFailed) -> None:
         for waiting in self._everyone():
@@ -171,12 +193,6 @@ class Batcher:
 def _rides(other: _Waiting, lead: _Waiting) -> bool:
     longest = lead.seconds + (_RIDER_SECONDS if other.priority is lead.priority else 0.0)
     return not other.alone and lead.seconds / 2 - 1 <= other.seconds <= longest and other.likeness == lead.likeness
-
-
-def _answer(batch: list[_Waiting], found: list[Recognition]) -> None:
-    for waiting, recognition in zip(batch, found, strict=True):
-        if not waiting.answer.done():
-            waiting.answer.set_result(recognition)
 
 
 def _refusal(error: WorkerDied | BatchFailed) -> Problem:

@@ -13,7 +13,13 @@ class SttSettings(ServiceSettings):
     model_config = settings_config("CHAMMAL_STT_")
 
     port: int = Field(default=8001, ge=0, le=65535, description="Port to listen on.")
-    model: str = Field(default="whisper-base", description="Id of the model in the manifest.")
+    model: str = Field(default="whisper-base", description="Id of the model that answers where a request names none.")
+    max_models: int = Field(
+        default=2, ge=1, description="Models in memory at once, the default included; the others make room."
+    )
+    model_ttl_seconds: float = Field(
+        default=1800.0, ge=0, description="A model other than the default, unused for so long, is unloaded; 0 never."
+    )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the model runs.")
     compute_type: str | None = Field(
         default=None, description="CTranslate2's arithmetic; unset, int8 on a CPU and float16 on a GPU."
@@ -87,12 +93,13 @@ class SttSettings(ServiceSettings):
 
     @property
     def worker_count(self) -> int:
-        """One for every 4 cores: more threads bring a model of this size little."""
-        return self.workers or (1 if self.device == "cuda" else max(1, _cores() // 4))
+        """At least two on a CPU, so that one is free for short requests while a long recording is read."""
+        return self.workers or (1 if self.device == "cuda" else max(2, _cores() // 4))
 
     @property
     def threads_per_worker(self) -> int:
-        return self.cpu_threads or max(1, _cores() // self.worker_count)
+        """A few workers share two cores well: they seldom all work at once, and none spins while it waits."""
+        return self.cpu_threads or max(min(2, _cores()), _cores() // self.worker_count)
 
     @property
     def pieces_per_batch(self) -> int:
