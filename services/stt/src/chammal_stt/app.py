@@ -7,7 +7,7 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from chammal_kit.app import create_app
-from chammal_stt import live, routes
+from chammal_stt import live, model_routes, routes
 from chammal_stt.live import LiveSessions
 from chammal_stt.settings import SttSettings
 from chammal_stt.transcriber import Transcriber
@@ -24,7 +24,7 @@ def create(settings: SttSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         transcriber = Transcriber(configured)
-        sessions = LiveSessions(transcriber.batcher, configured)
+        sessions = LiveSessions(transcriber.shelf, configured)
         app.state.drain = sessions.drain
         transcriber.start()
         try:
@@ -32,4 +32,9 @@ def create(settings: SttSettings | None = None) -> FastAPI:
         finally:
             await transcriber.aclose()
 
-    return create_app(service="stt", distribution="chammal-stt", lifespan=lifespan, routers=[routes.router, live.router])
+    return create_app(
+        service="stt",
+        distribution="chammal-stt",
+        lifespan=lifespan,
+        routers=[routes.router, model_routes.router, live.router],
+    )

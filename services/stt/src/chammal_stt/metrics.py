@@ -76,6 +76,7 @@ WORKER_RESTARTS = Counter("chammal_stt_worker_restarts_total", "Workers that end
 QUEUE_DEPTH = Gauge("chammal_stt_queue_depth", "Recordings that wait to be worked on.")
 PIECES_WAITING = Gauge("chammal_stt_pieces_in_flight", "Stretches of audio that wait for a recogniser or are in one.")
 BATCH_PIECES = Histogram("chammal_stt_batch_pieces", "Stretches of audio in a batch.", buckets=(1, 2, 3, 4, 8, 16, 32))
+RESIDENT_MODELS = Gauge("chammal_stt_resident_models", "Models in memory.")
 SUSPECTS = Counter("chammal_stt_suspects_total", "Text that was dropped or doubted, by why.", ["reason"])
 
 LIVE_SESSIONS = Gauge("chammal_stt_live_open_sessions", "Live sessions that are open.")

@@ -7,12 +7,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 
 from chammal_contracts.asr import Transcription, TranscriptionFormat
-from chammal_contracts.chat import ModelCard, ModelList
-from chammal_contracts.errors import ErrorCode
 from chammal_contracts.headers import BACKEND
 from chammal_contracts.health import Readiness
 from chammal_kit.disconnect import unless_disconnected
-from chammal_kit.problems import Problem
 from chammal_stt.form import TranscriptionForm, read_form, schema
 from chammal_stt.formats import render
 from chammal_stt.metrics import REQUESTS, Outcome, outcome_of
@@ -20,7 +17,6 @@ from chammal_stt.streamed import StreamedTranscript
 from chammal_stt.transcriber import Progress, Transcriber
 
 BACKEND_NAME = "faster-whisper"
-ALIASES = frozenset({"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
 
 router = APIRouter()
 
@@ -38,12 +34,6 @@ async def get_ready(request: Request, response: Response) -> Readiness:
         response.status_code = 503
         response.headers["Retry-After"] = "2"
     return readiness
-
-
-@router.get("/v1/models", tags=["openai"])
-async def get_models(request: Request) -> ModelList:
-    """The model that answers, then the names it also answers to."""
-    return ModelList(data=[ModelCard(id=name) for name in (_transcriber(request).recogniser.model, *sorted(ALIASES))])
 
 
 @router.post(
@@ -65,11 +55,6 @@ async def _transcribe(request: Request) -> Response:
         fields, upload, form = await read_form(request, transcriber.settings)
     finally:
         uploads.release()
-    try:
-        _check_model(form, transcriber)
-    except Problem:
-        await fields.close()
-        raise
     if form.stream:
         return _streamed(transcriber, fields, upload, form)
     try:
@@ -80,13 +65,6 @@ async def _transcribe(request: Request) -> Response:
     response = render(transcription, form.response_format)
     response.headers[BACKEND] = BACKEND_NAME
     return response
-
-
-def _check_model(form: TranscriptionForm, transcriber: Transcriber) -> None:
-    accepted = sorted({transcriber.settings.model, transcriber.recogniser.model, *ALIASES})
-    if form.model not in accepted:
-        detail = f"The model {form.model[:80]!r} is not served here. Send one of {', '.join(accepted)}."
-        raise Problem(404, ErrorCode.MODEL_NOT_FOUND, detail, accepted=accepted)
 
 
 def _streamed(transcriber: Transcriber, fields: FormData, upload: UploadFile, form: TranscriptionForm) -> Response:

@@ -14,15 +14,14 @@ from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
-from chammal_stt.batcher import Batcher
 from chammal_stt.decoder import Decoder
 from chammal_stt.form import TranscriptionForm
 from chammal_stt.messages import Piece
 from chammal_stt.metrics import AUDIO_SECONDS, QUEUE_DEPTH, REAL_TIME_FACTOR
 from chammal_stt.pieces import Cut
 from chammal_stt.reading import Reading, plan, read
-from chammal_stt.recogniser import Recogniser
 from chammal_stt.settings import SttSettings
+from chammal_stt.shelf import Shelf
 from chammal_stt.transcript import text_so_far, transcription
 
 log = component_logger("STT")
@@ -45,15 +44,7 @@ class Transcriber:
     def __init__(self, settings: SttSettings) -> None:
         self.settings = settings
         self.decoder = Decoder(settings)
-        self.recogniser = Recogniser(settings, settings.model)
-        size = settings.pieces_per_batch
-        self.batcher = Batcher(
-            self.recogniser,
-            size=size,
-            long_size=size,
-            queue=settings.max_pieces,
-            wait_seconds=settings.batch_wait_seconds,
-        )
+        self.shelf = Shelf(settings)
         self._cut = Cut(settings.piece_seconds, settings.pause_seconds)
         self._bulkhead = Bulkhead("stt", settings.concurrency, settings.queue, settings.queue_seconds, retry_after=5.0)
         self._uploads = Bulkhead("stt uploads", settings.max_uploads, 0)
@@ -61,14 +52,13 @@ class Transcriber:
 
     def start(self) -> None:
         self.decoder.pool.warm()
-        if self.settings.preload:
-            self.recogniser.pool.warm()
+        self.shelf.start()
 
     async def aclose(self) -> None:
-        await asyncio.gather(self.decoder.pool.aclose(), self.batcher.aclose())
+        await asyncio.gather(self.decoder.pool.aclose(), self.shelf.aclose())
 
     async def readiness(self) -> Readiness:
-        checks = [await self.recogniser.check(), await self.decoder.check()]
+        checks = [await self.shelf.check(), await self.decoder.check()]
         return Readiness(ready=all(check.ready for check in checks), checks=checks)
 
     async def admit_upload(self) -> Bulkhead:
@@ -85,17 +75,20 @@ class Transcriber:
         self, upload: int, form: TranscriptionForm, report: Callable[[Progress], None] | None = None
     ) -> Transcription:
         """`upload` is a descriptor of the recording as it came. At most a hundred reports. Raises Problem."""
-        async with self._limits():
+        self.shelf.check_name(form.model)
+        async with self._limits(), self.shelf.use(form.model) as resident:
+            if form.language is not None:
+                self.shelf.catalogue.check_language(resident.id, form.language)
             started = time.perf_counter()
             with tempfile.TemporaryFile(prefix="chammal-") as samples:
                 split = form.channels is Channels.SPLIT
                 decoded = await self.decoder.decode(upload, samples.fileno(), split=split)
                 reading = plan(decoded, split, self._cut)
                 options = self._options(form, decoded.channels)
-                await read(self.batcher, samples.fileno(), reading, options, self._reports(reading, report))
+                await read(resident.batcher, samples.fileno(), reading, options, self._reports(reading, report))
         AUDIO_SECONDS.inc(reading.duration)
         REAL_TIME_FACTOR.observe((time.perf_counter() - started) / reading.duration)
-        transcript = transcription(reading, form, self.recogniser.model, self.settings.speaker_names)
+        transcript = transcription(reading, form, resident.recogniser.model, self.settings.speaker_names)
         if self.settings.log_text:
             log.info("Transcript: %s", transcript.text)
         return transcript
