@@ -39,6 +39,15 @@ def models_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def two_models_dir(models_dir: Path) -> Path:
+    if not (models_dir / "whisper-tiny.en" / "model.bin").exists():
+        (pytest.fail if "CI" in os.environ else pytest.skip)(
+            "whisper-tiny.en is not here: chammal models fetch whisper-tiny.en"
+        )
+    return models_dir
+
+
 class Server:
     """The real service in a process of its own."""
 

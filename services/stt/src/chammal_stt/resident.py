@@ -43,7 +43,7 @@ class Resident:
 
     @property
     def memory_bytes(self) -> int | None:
-        return _memory(worker.pid for worker in self.recogniser.pool.workers)
+        return _memory(worker.pid for worker in self.recogniser.pool.workers) if self.is_loaded else None
 
     async def load(self) -> None:
         """Returns when it is in memory. Raises Problem."""

@@ -205,7 +205,7 @@ class Shelf:
     def _close(self, resident: Resident) -> None:
         del self._residents[resident.id]
         if resident.id == self.default:
-            self._default_rests = True
+            self._default_rests = resident.is_loaded
         log.info("The model %s is unloaded.", resident.id)
         closing = asyncio.create_task(resident.aclose())
         self._closing.add(closing)
