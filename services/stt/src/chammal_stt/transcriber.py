@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chammal_contracts.asr import Channels, TimestampGranularity, Transcription, TranscriptionFormat
+from chammal_contracts.asr import ChannelLayout, Channels, TimestampGranularity, Transcription, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Readiness
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
@@ -22,7 +22,7 @@ from chammal_stt.pieces import Cut
 from chammal_stt.reading import Reading, plan, read
 from chammal_stt.settings import SttSettings
 from chammal_stt.shelf import Shelf
-from chammal_stt.transcript import text_so_far, transcription
+from chammal_stt.transcript import text_between, transcription
 
 log = component_logger("STT")
 
@@ -88,19 +88,24 @@ class Transcriber:
                 await read(resident.batcher, samples.fileno(), reading, options, self._reports(reading, report))
         AUDIO_SECONDS.inc(reading.duration)
         REAL_TIME_FACTOR.observe((time.perf_counter() - started) / reading.duration)
-        transcript = transcription(reading, form, resident.recogniser.model, self.settings.speaker_names)
+        speakers = self.settings.speaker_names  # a thread: hours of text take a second
+        transcript = await asyncio.to_thread(transcription, reading, form, resident.recogniser.model, speakers)
         if self.settings.log_text:
             log.info("Transcript: %s", transcript.text)
         return transcript
 
     def _reports(self, reading: Reading, report: Callable[[Progress], None] | None) -> Callable[[], None]:
-        reported = 0.0
+        reported, text = 0.0, ""
+        separator = "\n" if reading.layout is ChannelLayout.SPLIT else " "
 
         def came_further() -> None:
-            nonlocal reported
-            if report is not None and reading.done - reported >= reading.duration * _PROGRESS_SHARE:
-                reported = reading.done
-                report(Progress(reading.done, reading.duration, text_so_far(reading, self.settings.speaker_names)))
+            nonlocal reported, text
+            if report is None or reading.done - reported < reading.duration * _PROGRESS_SHARE:
+                return
+            grown = text_between(reading, reported, reading.done, self.settings.speaker_names)
+            text = separator.join(part for part in (text, grown) if part)
+            reported = reading.done
+            report(Progress(reading.done, reading.duration, text))
 
         return came_further
 

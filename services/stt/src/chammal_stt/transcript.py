@@ -12,10 +12,11 @@ from chammal_contracts.asr import (
 from chammal_stt.dialogue import Turn, interleave, plain_text
 from chammal_stt.form import TranscriptionForm
 from chammal_stt.honesty import confidence, examine
-from chammal_stt.messages import SAMPLE_RATE, SPEECH_FRAME
+from chammal_stt.messages import SAMPLE_RATE, SPEECH_FRAME, RecognisedSegment
 from chammal_stt.metrics import SUSPECTS
 from chammal_stt.numerals import normalise
-from chammal_stt.reading import Reading
+from chammal_stt.pieces import FRAMES_A_SECOND
+from chammal_stt.reading import Reading, shifted
 
 _UNTOLD = "und"
 """ISO 639 for a language that cannot be told: nothing was said."""
@@ -43,10 +44,17 @@ def transcription(reading: Reading, form: TranscriptionForm, model: str, speaker
     )
 
 
-def text_so_far(reading: Reading, speakers: tuple[str, str]) -> str:
-    """Of what has been read without a gap. Doubts about the rest may still change it."""
-    turns, _ = _examined(reading, speakers)
-    return plain_text([turn for turn in turns if turn.segment.end <= reading.done])
+def text_between(reading: Reading, start: float, end: float, speakers: tuple[str, str]) -> str:
+    """Of what begins in these seconds. Doubts that the rest raises may still change it."""
+    first = int(start * FRAMES_A_SECOND)
+    told = {}
+    for track, name in zip(reading.tracks, speakers, strict=False):
+        speech = track.speech[first : int(end * FRAMES_A_SECOND) + 1]
+        segments = [
+            shifted(segment, -first / FRAMES_A_SECOND) for segment in track.segments if start <= segment.start < end
+        ]
+        told[name] = examine(segments, speech, reading.language).kept
+    return plain_text(_turns(reading, told))
 
 
 def _examined(reading: Reading, speakers: tuple[str, str]) -> tuple[list[Turn], list[Suspect]]:
@@ -57,8 +65,13 @@ def _examined(reading: Reading, speakers: tuple[str, str]) -> tuple[list[Turn], 
         examined = examine(track.segments, track.speech, reading.language, speaker=name if split else None)
         channels[name] = examined.kept
         suspect += examined.suspect
-    told = interleave(channels) if split else [Turn(segment) for kept in channels.values() for segment in kept]
-    return told, sorted(suspect, key=lambda doubt: doubt.start)
+    return _turns(reading, channels), sorted(suspect, key=lambda doubt: doubt.start)
+
+
+def _turns(reading: Reading, kept: dict[str, list[RecognisedSegment]]) -> list[Turn]:
+    if reading.layout is ChannelLayout.SPLIT:
+        return interleave(kept)
+    return [Turn(segment) for segments in kept.values() for segment in segments]
 
 
 def _bleed(first: int, last: int, speaker: str) -> Suspect:
