@@ -32,7 +32,8 @@ def mixed(samples: Rows, channels: int) -> Rows:
 
 
 def _mean(samples: Rows) -> Rows:
-    mean: Rows = samples.mean(axis=1)
-    if samples.shape[1] == 2 and 4 * np.dot(mean, mean) < _OPPOSED * np.einsum("ij,ij->", samples, samples):
+    channels = samples.shape[1]
+    mean: Rows = samples @ np.full(channels, 1 / channels, np.float32)
+    if channels == 2 and 4 * np.dot(mean, mean) < _OPPOSED * np.einsum("ij,ij->", samples, samples):
         return samples[:, 0]
     return mean
