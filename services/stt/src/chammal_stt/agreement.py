@@ -1,10 +1,15 @@
 """LocalAgreement-2: of text that is recognised again and again while it grows, what two successive tries agree on."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-_WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km"})
+from chammal_stt.messages import RecognisedWord
+
+_SURE = 0.3
+"""Probability of a word that can become stable. Of 13 Korean clips, finals changed what was stable in 5 without this
+and the rule that the last word may still be cut, and in 2 with both; 39 words of 84 were stable in place of 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,23 +20,23 @@ class Agreed:
 
 
 class Agreement:
-    """Of one utterance. Words are what spaces part, as Korean's eojeol; in scripts without spaces, characters."""
+    """Of one utterance, by the recogniser's words: in Korean eojeol, in scripts without spaces less."""
 
     def __init__(self) -> None:
-        self.stable = ""
         self._stable: list[str] = []
         self._previous: list[str] = []
 
-    def hear(self, text: str, language: str | None) -> Agreed:
-        spaced = language not in _WITHOUT_SPACES
-        joint = " " if spaced else ""
-        words = text.split() if spaced else list("".join(text.split()))
-        tail = words[_after(self._stable, words) :]
-        self._stable += tail[: _common(self._previous, tail)]
-        fresh = tail[_common(self._previous, tail) :]
-        self._previous = fresh
-        self.stable = joint.join(self._stable)
-        return Agreed(joint.join(self._stable + fresh), self.stable)
+    @property
+    def stable(self) -> str:
+        return "".join(self._stable).strip()
+
+    def hear(self, words: Sequence[RecognisedWord]) -> Agreed:
+        """The next try, from the beginning of the utterance."""
+        fresh = words[_after(self._stable, [word.word for word in words]) :]
+        agreed = _agreed(self._previous, fresh)
+        self._stable += [word.word for word in fresh[:agreed]]
+        self._previous = [word.word for word in fresh[agreed:]]
+        return Agreed("".join(self._stable + self._previous).strip(), self.stable)
 
 
 def _after(stable: list[str], words: list[str]) -> int:
@@ -44,10 +49,10 @@ def _after(stable: list[str], words: list[str]) -> int:
     return min(last.b + last.size + len(stable) - last.a - last.size, len(words))
 
 
-def _common(previous: list[str], words: list[str]) -> int:
+def _agreed(previous: list[str], words: Sequence[RecognisedWord]) -> int:
     count = 0
-    for before, now in zip(previous, words, strict=False):
-        if _bare(before) != _bare(now):
+    for before, now in zip(previous, words[:-1], strict=False):
+        if _bare(before) != _bare(now.word) or now.probability < _SURE:
             break
         count += 1
     return count
@@ -55,5 +60,5 @@ def _common(previous: list[str], words: list[str]) -> int:
 
 def _bare(word: str) -> str:
     """Without case and punctuation, which Whisper changes as a sentence grows."""
-    letters = "".join(char for char in word.casefold() if unicodedata.category(char)[0] not in "PS")
+    letters = "".join(char for char in word.casefold() if unicodedata.category(char)[0] not in "PSZ")
     return letters or word

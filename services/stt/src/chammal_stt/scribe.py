@@ -45,7 +45,7 @@ class Scribe:
     ) -> None:
         self._wants_partials = start.partials
         self._final = Piece(0, 0, language=language, prompt=start.prompt, hotwords=start.hotwords, words=True)
-        self._quick = Piece(0, 0, language=language, prompt=start.prompt, hotwords=start.hotwords, quick=True)
+        self._quick = replace(self._final, quick=True)
         self._dictation = dictation
         self._settings = settings
         self._outbox = outbox

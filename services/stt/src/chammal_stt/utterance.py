@@ -89,10 +89,10 @@ class Utterance:
     def partial(self, recognition: Recognition, end: int) -> Partial | None:
         """None when nothing is worth showing."""
         kept = self._examine(recognition, end)[0]
-        text = _text(kept)
-        if not text:
+        words = [word for segment in kept for word in segment.words or ()]
+        if not words:
             return None
-        agreed = self.agreement.hear(text, recognition.language)
+        agreed = self.agreement.hear(words)
         return Partial(
             utterance=self.number,
             start=seconds(self.started.onset),
