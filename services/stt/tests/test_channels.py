@@ -53,13 +53,19 @@ def values(encoded: str) -> Bytes:
     return np.frombuffer(base64.b64decode(encoded), np.uint8)
 
 
-def crossed(samples: Floats, decibels: float) -> Floats:
-    return samples + np.float32(10 ** (decibels / 20)) * samples[:, ::-1]
+def crossed(samples: Floats, decibels: float, seconds: float = 0.0) -> Floats:
+    """Each channel is heard in the other, so much fainter and later."""
+    echo = np.pad(samples, ((int(8_000 * seconds), 0), (0, 0)))[: len(samples), ::-1]
+    return samples + np.float32(10 ** (decibels / 20)) * echo
 
 
-@pytest.mark.parametrize("decibels", [-16, -20, -26, -30])
-def test_bleed_through_goes_and_every_turn_stays(call: Floats, turns: list[tuple[int, slice]], decibels: float) -> None:
-    speech, level = activity(crossed(call, decibels))
+@pytest.mark.parametrize(
+    ("decibels", "seconds"), [(-16, 0.0), (-20, 0.0), (-26, 0.0), (-30, 0.0), (-20, 0.06), (-20, 0.15), (-26, 0.3)]
+)
+def test_bleed_through_goes_and_every_turn_stays(
+    call: Floats, turns: list[tuple[int, slice]], decibels: float, seconds: float
+) -> None:
+    speech, level = activity(crossed(call, decibels, seconds))
     masked, dropped = without_bleed(speech, level)
     own = np.zeros((2, len(speech[0])), bool)
     for channel, frames in turns:

@@ -1,7 +1,7 @@
 """Two channels of one call: what is in one only because the other's speaker was heard in it.
 
-A bleed-through rises and falls with the other channel, far below it and below its own channel's speaker. A speaker who
-talks at the same time does not: such double talk stays. All of it is judged by levels, 32 ms at a time.
+A bleed-through rises and falls with the other channel, or a little later, far below it and below its own channel's
+speaker. Who talks at the same time does not: such double talk stays. All is judged by levels, 32 ms at a time.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ _PERHAPS = 64
 """A frame that may belong to a stretch of speech."""
 _SMOOTHING = 7
 """Frames over which loudness is taken: the two channels of a call need not be in step to the sample."""
+_LAGS = range(13)
+"""Frames, up to 0.4 s, by which an echo may come later than what it echoes."""
 _CONTOUR = 31
 """Frames, a second, over which the two are compared."""
 _GAP = 16
@@ -53,7 +55,7 @@ def without_bleed(speech: tuple[Bytes, Bytes], level: tuple[Bytes, Bytes]) -> tu
     power = [_smooth(10.0 ** (-levels / 10.0), _SMOOTHING) for levels in level]
     masked, dropped = [], []
     for me, other in ((0, 1), (1, 0)):
-        kept = _own(speech[me], power[me], power[other])
+        kept = _own(speech[me], power[me], _aligned(power[other], power[me]))
         masked.append(np.where(kept, speech[me], 0).astype(np.uint8))
         lost = (speech[me] >= _SPEECH) & ~kept
         dropped += [Bleed(me, first, last) for first, last in _stretches(lost)]
@@ -81,6 +83,25 @@ def _own(speech: Bytes, power: Floats, other: Floats) -> Flags:
         enough = int(own[stretch].sum()) >= needed
         kept[stretch] = (near[stretch] | ~bleed[stretch]) if enough else False
     return kept
+
+
+def _aligned(other: Floats, power: Floats) -> Floats:
+    """The other channel, later by what its echo in this one seems to take."""
+    faint = other >= power * 10 ** (_FAINTER / 10)
+    if np.count_nonzero(faint) < _CONTOUR:
+        return other
+    contour = np.sqrt(power[faint])
+    contour -= contour.mean()
+
+    def alike(later: Floats) -> float:
+        shifted = np.sqrt(later[faint])
+        return float(np.dot(contour, shifted - shifted.mean()) / (np.std(shifted) + 1e-12))
+
+    return max((_later(other, lag) for lag in _LAGS), key=alike)
+
+
+def _later(values: Floats, lag: int) -> Floats:
+    return np.concatenate((np.full(lag, values[0]), values))[: len(values)]
 
 
 def _stretches(flags: Flags) -> list[tuple[int, int]]:
