@@ -20,6 +20,7 @@ models: $(installed) ## fetch and verify all default models, for use without a n
 
 test: $(installed) ## all tests but those that need Docker
 	$(bin)/chammal models fetch
+	$(bin)/chammal models fetch whisper-tiny.en
 	$(bin)/pytest -m "not compose"
 
 test-compose: $(installed) ## the mesh in containers; needs a Docker engine

@@ -88,6 +88,9 @@ def test_models_of_all_services_are_listed_and_missing_ones_told(client: TestCli
     mesh.says("/v1/models", {"object": "list", "data": [{"id": "whisper-base"}]})
     answer = client.get("/v1/models")
     assert [card["id"] for card in answer.json()["data"]] == ["whisper-base"] * 3
+    mesh.says("/v1/models", {"data": [{"id": "whisper-base", "state": "on_disk"}, {"id": "x", "state": "missing"}]})
+    answer = client.get("/v1/models")
+    assert [(card["id"], card["state"]) for card in answer.json()["data"]] == [("whisper-base", "on_disk")] * 3
     mesh.says("/v1/models", {"not": "a list"})
     assert client.get("/v1/models").status_code == 503
 

@@ -11,6 +11,7 @@ from chammal_api.state import state_of
 from chammal_contracts import headers as wire
 from chammal_contracts.chat import ModelList
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.models import ModelState
 from chammal_contracts.stages import Stage
 from chammal_kit.problems import Problem
 from chammal_kit.upstream import Reply, Upstream, UpstreamError
@@ -41,7 +42,7 @@ async def chat_completions(request: Request) -> Response:
 
 @router.get("/models")
 async def models(request: Request, response: Response) -> ModelList:
-    """The models of all services; those of a service that does not answer are missing, and the header says so."""
+    """What can be named in a request. Models of a service that does not answer are missing, and the header says so."""
     state = state_of(request)
     services: dict[Stage, Upstream] = {Stage.STT: state["stt"], Stage.ANALYSIS: state["llm"], Stage.TTS: state["tts"]}
     lists = await asyncio.gather(*(_models_of(upstream) for upstream in services.values()))
@@ -61,4 +62,5 @@ async def _models_of(upstream: Upstream) -> ModelList | None:
 
 
 def _read_models(reply: Reply[None]) -> ModelList:
-    return ModelList.model_validate(reply.json())
+    listed = ModelList.model_validate(reply.json())
+    return ModelList(data=[card for card in listed.data if (card.model_extra or {}).get("state") != ModelState.MISSING])
