@@ -70,8 +70,9 @@ def measure(run: Run, library: Library) -> str:
         report(f"e {speakers}: {len(delays)} finals, errors: {[error for s in sessions for error in s.errors]}")
         rows.append(row(speakers, clips, sessions, direct, ratios))
         bars += bars_of(speakers, sessions, ratios)
-    heads = ["sessions", "utterances", "final after endpoint, s", "direct, s", "ratio", "90th percentile"]
-    heads += ["last quarter ÷ first", "end of stream to `done`, s", "partials", "dropped", "flickers", "errors", "CER"]
+    heads = ["sessions", "utterances", "final after speech, s", "final after endpoint, s", "direct, s", "ratio"]
+    heads += ["90th percentile", "last quarter − first, s", "end of stream to `done`, s", "partials", "dropped"]
+    heads += ["flickers", "errors", "CER"]
     text = (
         f"{len(clips)} enquiries, one after another, {seconds} s in real time over `WS /v1/stream`, default settings. "
         "A final's delay runs from sending the sample that completes the silence; direct is faster-whisper on the same "
@@ -103,11 +104,12 @@ def row(
     return [
         str(speakers),
         str(len(finals)),
+        spread([delay + final["seconds"]["silence"] for delay, final in zip(delays, finals, strict=True)]),
         spread(delays),
         spread(direct),
         f"{statistics.median(ratios):.2f}",
         f"{high(ratios):.2f}",
-        f"{statistics.median(trend(session) for session in sessions):.2f}",
+        f"{statistics.median(trend(session) for session in sessions):+.2f}",
         spread([session.done - session.finished for session in sessions]),
         str(sum(session.partials for session in sessions)),
         str(sum(final["partials_dropped"] for final in finals)),
@@ -124,7 +126,7 @@ def bars_of(speakers: int, sessions: list[Session], ratios: list[float]) -> list
     )
     lag = max(session.late for session in sessions)
     grown = statistics.median(trend(session) for session in sessions)
-    bars.append(Bar(f"{who}: delay in the last quarter ÷ in the first", grown, 1.5))
+    bars.append(Bar(f"{who}: delay of finals in the last quarter − in the first, s", grown, 0.5))
     bars.append(Bar(f"{who}: the most that reading audio fell behind, s", lag, 0.5))
     return bars
 
@@ -135,9 +137,10 @@ def high(values: list[float]) -> float:
 
 
 def trend(session: Session) -> float:
+    """Seconds by which finals came later at the end of the stream than at its beginning."""
     delays = session.delays()
     quarter = max(1, len(delays) // 4)
-    return statistics.median(delays[-quarter:]) / statistics.median(delays[:quarter])
+    return statistics.median(delays[-quarter:]) - statistics.median(delays[:quarter])
 
 
 def speak(port: int, stream: Clip, samples: Samples) -> Session:

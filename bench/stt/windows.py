@@ -1,7 +1,8 @@
 """What a short window costs and loses: `python -m bench.stt.windows [--rounds 3]`.
 
 The service's own recogniser code, on one thread, hears the restaurant enquiries and the turns of the call with windows,
-beams and batches of several sizes. Writes the tables into docs/decisions/short-windows.md, between its two marks.
+beams and batches of several sizes, and narrations and the whole call cut into pieces of several lengths. Writes the
+tables into docs/decisions/short-windows.md, between its two marks.
 """
 
 import argparse
@@ -9,10 +10,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,9 @@ from bench.stt.sides import ROOT
 from bench.stt.table import spread, table
 from faster_whisper import WhisperModel
 
+from chammal_stt.activity import ActivityMeter
 from chammal_stt.messages import Piece
+from chammal_stt.pieces import Cut, Probabilities, cut, probabilities
 from chammal_stt.whisper import Whisper, WhisperOptions
 
 PAGE = ROOT / "docs" / "decisions" / "short-windows.md"
@@ -34,27 +37,59 @@ MARGINS = (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 FIXED = (15.0, 10.0)
 BEAMS = (1, 3, 5)
 BATCHES = (1, 2, 4, 8)
+PIECES = (8.0, 12.0, 16.0, 20.0, 27.0)
+PAUSES = (1.0, 2.0)
 
 Audio = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Sound:
+    """A clip in memory."""
+
+    clip: Clip
+    audio: Audio
+    speech: Probabilities
+
+    @classmethod
+    def of(cls, clip: Clip) -> "Sound":
+        samples = clip.samples()
+        meter = ActivityMeter()
+        meter.feed(samples)
+        return cls(clip, samples.astype(np.float32) / np.float32(32768), probabilities(meter.activity()))
+
+
+Sets = dict[str, list[Sound]]
+
+
 @dataclass
 class Variant:
-    """One way to decode the clips. `fixed` is the whole window in seconds; else it is the clip and the margin."""
+    """One way to decode. `fixed` is the whole window in seconds; else it is the clip and the margin."""
 
     options: WhisperOptions
     batch: int = 1
     fixed: float | None = None
+    pieces: Cut | None = None
+    """How to cut each clip; None decodes it whole."""
     seconds: list[float] = field(default_factory=list)
     scores: dict[str, Score] = field(default_factory=dict)
 
-    def hear(self, whisper: Whisper, audios: Sequence[Audio], languages: Sequence[str]) -> list[str]:
+    def hear(self, whisper: Whisper, sounds: Sequence[Sound]) -> list[str]:
+        if self.pieces is not None:
+            return ["".join(self._recognise(whisper, self._cut(sound), sound.clip.language)) for sound in sounds]
+        return self._recognise(whisper, [sound.audio for sound in sounds], sounds[0].clip.language)
+
+    def _cut(self, sound: Sound) -> list[Audio]:
+        assert self.pieces is not None
+        stretches = cut(sound.speech, len(sound.audio), self.pieces)
+        return [sound.audio[stretch.first : stretch.last] for stretch in stretches]
+
+    def _recognise(self, whisper: Whisper, audios: Sequence[Audio], language: str) -> list[str]:
         texts = []
         for first in range(0, len(audios), self.batch):
             batch = [self._padded(audio) for audio in audios[first : first + self.batch]]
-            of = languages[first : first + self.batch]
-            pieces = [Piece(0, len(audio), language=one) for audio, one in zip(batch, of, strict=True)]
-            texts += ["".join(part.text for part in found.segments) for found in whisper.recognise(batch, pieces)]
+            found = whisper.recognise(batch, [Piece(0, len(audio), language=language) for audio in batch])
+            texts += ["".join(part.text for part in one.segments) for one in found]
         return texts
 
     def _padded(self, audio: Audio) -> Audio:
@@ -69,11 +104,11 @@ class Plain:
     def __init__(self, model: Path) -> None:
         self._model = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
 
-    def hear(self, audios: Sequence[Audio], languages: Sequence[str]) -> list[str]:
-        return [self._text(audio, language) for audio, language in zip(audios, languages, strict=True)]
+    def hear(self, sounds: Sequence[Sound]) -> list[str]:
+        return [self._text(sound) for sound in sounds]
 
-    def _text(self, audio: Audio, language: str) -> str:
-        segments, _ = self._model.transcribe(audio, language=language)
+    def _text(self, sound: Sound) -> str:
+        segments, _ = self._model.transcribe(sound.audio, language=sound.clip.language)
         return "".join(segment.text for segment in segments)
 
 
@@ -88,66 +123,74 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as workshop:
         library = Library(arguments.audio, Path(workshop))
-        sets = {"enquiries": library.naver, "call turns 8 kHz": [c for c in library.turns if c.seconds < FULL_SECONDS]}
-        text = measure(arguments.models_dir.resolve() / "whisper-base", sets, arguments.rounds)
+        turns = [clip for clip in library.turns if clip.seconds < FULL_SECONDS]
+        short = {"enquiries": library.naver, "call turns 8 kHz": turns}
+        long = {"narration": library.azure, "call": [library.call]}
+        model = arguments.models_dir.resolve() / "whisper-base"
+        text = measure(model, _sounds(short), _sounds(long), arguments.rounds)
     print(text)
     if not arguments.dry:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-def measure(model: Path, sets: dict[str, list[Clip]], rounds: int) -> str:
-    options = {margin: WhisperOptions(margin_seconds=margin) for margin in (0.0, *MARGINS, FULL_SECONDS)}
+def _sounds(sets: dict[str, list[Clip]]) -> Sets:
+    return {name: [Sound.of(clip) for clip in clips] for name, clips in sets.items()}
+
+
+def measure(model: Path, short: Sets, long: Sets, rounds: int) -> str:
     chosen = WhisperOptions()
-    windows = {"30 s": Variant(options[FULL_SECONDS])}
-    windows |= {f"clip + {margin:g} s": Variant(options[margin]) for margin in MARGINS}
-    windows |= {f"fixed {seconds:g} s": Variant(options[0.0], fixed=seconds) for seconds in FIXED}
+    windows = {"30 s": Variant(WhisperOptions(margin_seconds=FULL_SECONDS))}
+    windows |= {f"clip + {margin:g} s": Variant(WhisperOptions(margin_seconds=margin)) for margin in MARGINS}
+    windows |= {f"fixed {seconds:g} s": Variant(WhisperOptions(margin_seconds=0), fixed=seconds) for seconds in FIXED}
     beams = {str(beam): Variant(WhisperOptions(beam_size=beam)) for beam in BEAMS}
     batches = {str(batch): Variant(chosen, batch) for batch in BATCHES}
-    plain, plain_side = Variant(chosen), Plain(model)
-    variants = [*windows.values(), *beams.values(), *batches.values()]
-    loaded = {variant.options: Whisper(model, variant.options) for variant in variants}
-    heard = {name: [clip.samples().astype(np.float32) / np.float32(32768) for clip in of] for name, of in sets.items()}
+    pieces = {f"{seconds:g} s": Variant(chosen, 4, pieces=Cut(piece_seconds=seconds)) for seconds in PIECES}
+    pieces |= {f"16 s, pauses to {pause:g} s": Variant(chosen, 4, pieces=Cut(16, pause)) for pause in PAUSES}
+    plain = {"faster-whisper": Variant(chosen)}, {"faster-whisper": Variant(chosen)}
+    groups = [(short, [*windows.values(), *beams.values(), *batches.values()]), (long, [*pieces.values()])]
+    loaded = {variant.options: Whisper(model, variant.options) for _, variants in groups for variant in variants}
+    reference = Plain(model)
     for number in range(rounds):
-        _take(plain, sets, heard, lambda audios, languages: plain_side.hear(audios, languages))
-        for variant in variants:
-            whisper = loaded[variant.options]
-            _take(variant, sets, heard, lambda audios, languages, v=variant, w=whisper: v.hear(w, audios, languages))
+        for (sets, variants), base in zip(groups, plain, strict=True):
+            _take(base["faster-whisper"], sets, reference.hear)
+            for variant in variants:
+                _take(variant, sets, partial(variant.hear, loaded[variant.options]))
         report(f"round {number + 1} of {rounds}")
-    clips = [clip for of in sets.values() for clip in of]
-    seconds = sum(clip.seconds for clip in clips)
-    said = (
-        f"{machine.description(1)} {len(clips)} clips, {seconds:.0f} s of speech, one thread, {rounds} rounds; "
-        "processor seconds for all clips, ratios to faster-whisper's own `transcribe`."
-    )
-    base = {"faster-whisper": plain}
     around = f"margin {chosen.margin_seconds:g} s"
-    return "\n\n".join(
-        [
-            said,
-            f"Window (beam {chosen.beam_size}, one clip at a time):",
-            _table("window", base | windows, plain, sets),
-            f"Beam ({around}, one clip at a time):",
-            _table("beam", beams, plain, sets),
-            f"Clips in a batch ({around}, beam {chosen.beam_size}; the window is that of the longest):",
-            _table("batch", batches, plain, sets),
-        ]
-    )
+    parts = [
+        f"{machine.description(1)} One thread, {rounds} rounds; processor seconds for all clips, ratios to "
+        "faster-whisper's own `transcribe`. A point of CER is "
+        f"{_letters(short) / 100:.1f} letters of the short clips, {_letters(long) / 100:.1f} of the long ones.",
+        f"Window (beam {chosen.beam_size}, one clip at a time):",
+        _table("window", plain[0] | windows, plain[0], short),
+        f"Beam ({around}, one clip at a time):",
+        _table("beam", beams, plain[0], short),
+        f"Clips in a batch ({around}, beam {chosen.beam_size}; the window is that of the longest):",
+        _table("batch", batches, plain[0], short),
+        f"Longest piece of a long recording ({around}, beam {chosen.beam_size}, batches of 4, pauses to 5 s kept):",
+        _table("piece", plain[1] | pieces, plain[1], long),
+    ]
+    return "\n\n".join(parts)
 
 
-def _take(variant: Variant, sets: dict[str, list[Clip]], heard: dict[str, list[Audio]], hear: Any) -> None:
+def _letters(sets: Sets) -> int:
+    return total(characters(sound.clip.reference, "") for sounds in sets.values() for sound in sounds).length
+
+
+def _take(variant: Variant, sets: Sets, hear: Callable[[Sequence[Sound]], list[str]]) -> None:
     spent = 0.0
-    for name, clips in sets.items():
+    for name, sounds in sets.items():
         begun = time.process_time()
-        texts = hear(heard[name], [clip.language for clip in clips])
+        texts = hear(sounds)
         spent += time.process_time() - begun
-        pairs = zip(clips, texts, strict=True)
-        variant.scores[name] = total(characters(clip.reference, text) for clip, text in pairs)
+        pairs = zip(sounds, texts, strict=True)
+        variant.scores[name] = total(characters(sound.clip.reference, text) for sound, text in pairs)
     variant.seconds.append(spent)
 
 
-def _table(head: str, variants: dict[str, Variant], base: Variant, sets: dict[str, list[Clip]]) -> str:
-    middle = statistics.median(base.seconds)
+def _table(head: str, variants: dict[str, Variant], base: dict[str, Variant], sets: Sets) -> str:
+    middle = statistics.median(base["faster-whisper"].seconds)
     rows = [
         [
             name,
