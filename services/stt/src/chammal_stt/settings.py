@@ -62,7 +62,7 @@ class SttSettings(ServiceSettings):
     live_early_ms: int = Field(
         default=250, ge=0, description="Silence after which its final is begun, in the hope that it ends; 0 waits."
     )
-    live_preroll_ms: int = Field(default=400, ge=0, le=2000, description="Audio kept before a live utterance.")
+    live_preroll_ms: int = Field(default=1000, ge=0, le=2000, description="Audio kept before a live utterance.")
     live_utterance_seconds: float = Field(
         default=15.0, ge=5, le=28, description="A longer live utterance is cut at its quietest recent point."
     )
