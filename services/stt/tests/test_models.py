@@ -196,33 +196,39 @@ def test_with_one_place_another_model_can_only_take_it_as_the_default(two, fello
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("places", "requests"), [(1, 60), (2, 200)])
+@pytest.mark.parametrize(("places", "requests"), [(1, 30), (2, 200)])
 def test_switching_the_default_under_load_fails_no_request(
     two, fellow_americans: bytes, places: int, requests: int
 ) -> None:
     server = two(max_models=places, queue=400, queue_seconds=300, max_uploads=400)
     client = httpx2.Client(base_url=server.client.base_url, timeout=300, limits=httpx2.Limits(max_connections=None))
     answered = threading.Event()
-    switches = []
+    switches: list[int] = []
+    models: set[str] = set()
 
     def switch() -> None:
         while not answered.is_set():
             switches.append(make_default(server, (TINY, BASE)[len(switches) % 2]).status_code)
 
-    def ask(_: int) -> httpx2.Response:
+    def ask(_: int) -> None:
+        """Once, and again until there has been something to switch under."""
         fields = {"language": "en", "response_format": "verbose_json"}
-        return client.post("/v1/audio/transcriptions", files={"file": fellow_americans}, data=fields)
+        for _ in range(20):
+            answer = client.post("/v1/audio/transcriptions", files={"file": fellow_americans}, data=fields)
+            assert answer.status_code == 200, answer.text
+            assert "americans" in answer.json()["text"].lower()
+            models.add(answer.json()["model"])
+            if len(switches) > 3 and models == {BASE, TINY}:
+                return
 
     switching = threading.Thread(target=switch)
     switching.start()
     try:
         with client, ThreadPoolExecutor(requests) as callers:
-            answers = list(callers.map(ask, range(requests)))
+            list(callers.map(ask, range(requests)))
     finally:
         answered.set()
         switching.join()
-    assert {answer.status_code for answer in answers} == {200}
-    assert all("americans" in answer.json()["text"].lower() for answer in answers)
-    assert {answer.json()["model"] for answer in answers} == {BASE, TINY}
-    assert len(switches) > 2
+    assert models == {BASE, TINY}
+    assert len(switches) > 3
     assert set(switches) == {200}
