@@ -103,8 +103,8 @@ async def answers(s: Setting, *tasks: "asyncio.Task[str]") -> list[str]:
 
 
 async def _queued(s: Setting, count: int) -> None:
-    while s.batcher.waiting < count:
-        await asyncio.sleep(0)
+    await anyio.wait_all_tasks_blocked()
+    assert s.batcher.waiting == count
 
 
 async def test_pieces_of_several_requests_are_decoded_together() -> None:

@@ -67,6 +67,7 @@ class Batcher:
         self._wait_seconds = wait_seconds
         self._waiting: dict[Priority, deque[_Waiting]] = {priority: deque() for priority in Priority}
         self._changed = asyncio.Event()
+        self._decoding: set[_Waiting] = set()
         self._long_batches = 0
         self._feeders: list[asyncio.Task[None]] = []
         self.in_flight = 0
@@ -91,17 +92,18 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        return sum(len(queue) for queue in self._waiting.values())
+        return sum(1 for _ in self._everyone())
 
     async def aclose(self) -> None:
+        """Whoever still waits is told to send it again."""
+        detail = "The service is being shut down, or the model was unloaded. Send it again."
+        for waiting in [*self._decoding, *self._everyone()]:
+            if not waiting.answer.done():
+                closing = Problem(503, ErrorCode.MODEL_UNAVAILABLE, detail, headers={"Retry-After": "2"})
+                waiting.answer.set_exception(closing)
         for feeder in self._feeders:
             feeder.cancel()
         await asyncio.gather(*self._feeders, return_exceptions=True)
-        for waiting in self._everyone():
-            detail = "The service is being shut down, or the model was unloaded. Send it again."
-            waiting.answer.set_exception(
-                Problem(503, ErrorCode.MODEL_UNAVAILABLE, detail, headers={"Retry-After": "2"})
-            )
         await self.recogniser.pool.aclose()
 
     def _start(self) -> None:
@@ -129,11 +131,13 @@ class Batcher:
         BATCH_PIECES.observe(len(batch))
         long = batch[0].priority is Priority.LONG
         self._long_batches += long
+        self._decoding.update(batch)
         try:
             descriptors = [waiting.descriptor for waiting in batch]
             found = await self.recogniser.run(worker, descriptors, [waiting.piece for waiting in batch])
         finally:
             self._long_batches -= long
+            self._decoding.difference_update(batch)
             self._changed.set()
         for waiting, recognition in zip(batch, found, strict=True):
             if not waiting.answer.done():
