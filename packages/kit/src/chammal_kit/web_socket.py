@@ -2,6 +2,8 @@
 
 from asyncio import TimerHandle
 
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MESSAGE_BYTES = 1 << 20
@@ -14,6 +16,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Lets go of a client that does not read: closing alone waits for as long as it has not taken what was sent."""
 
     _aborting: TimerHandle | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Neither a client that is gone before its handshake is answered nor a refusal is an error of the app's."""
+        await super().send(message)
+        if message["type"] == "websocket.accept" and not self.handshake_complete:
+            raise ClientDisconnected
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         try:

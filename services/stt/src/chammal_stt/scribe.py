@@ -22,11 +22,13 @@ from chammal_stt.metrics import (
 )
 from chammal_stt.outbox import Outbox
 from chammal_stt.settings import SttSettings
-from chammal_stt.utterance import Decode, Decoded, Utterance, seconds
+from chammal_stt.utterance import FRAME_SECONDS, Decode, Decoded, Utterance, seconds
 
 log = component_logger("Live")
 
 _UNCONCLUDED = 4
+_TELLING_SECONDS = 3.0
+"""Of audio, from which a language is told well; a shorter utterance is in the language of the one before."""
 _PARTIAL_REST = 2.0
 """A partial that took a second is followed by the next after two: they never take all of a worker."""
 
@@ -50,6 +52,8 @@ class Scribe:
         self._settings = settings
         self._outbox = outbox
         self._on_room = on_room
+        self._language: str | None = None
+        """That the last long utterance was told to be in."""
         self._partial: asyncio.Task[None] | None = None
         self._partial_due = 0.0
         self._unconcluded: deque[Utterance] = deque()
@@ -120,14 +124,18 @@ class Scribe:
             await abandon(self._unconcluded.popleft())
 
     def _begin_decode(self, utterance: Utterance, end: int) -> None:
-        utterance.decode = Decode(utterance.read(self._dictation.final(utterance, end, self._final)), end)
+        piece = self._final
+        if piece.language is None and not _tells_language(utterance, end):
+            piece = replace(piece, language=self._language)
+        utterance.decode = Decode(utterance.read(self._dictation.final(utterance, end, piece)), end)
 
     async def _write_partial(self, utterance: Utterance) -> None:
         began, end = _now(), utterance.heard
         try:
-            quick = replace(self._quick, language=self._quick.language or utterance.language)
+            quick = replace(self._quick, language=self._quick.language or utterance.language or self._language)
             recognition = await self._dictation.partial(utterance, end, quick)
-            utterance.language = recognition.language
+            if _tells_language(utterance, end):
+                utterance.language = recognition.language
             partial = utterance.partial(recognition, end)
             if partial is not None:
                 LIVE_PARTIALS.labels(PartialOutcome.SENT).inc()
@@ -155,6 +163,8 @@ class Scribe:
             self._fail(utterance, ErrorCode.INTERNAL_ERROR, detail)
         else:
             self._outbox.put(final)
+            if final.text and _tells_language(utterance, ended.end):
+                self._language = final.language
             LIVE_FINAL_SECONDS.observe(final.seconds.after_endpoint)
             LIVE_UTTERANCES.labels(UtteranceOutcome.TEXT if final.text else UtteranceOutcome.EMPTY).inc()
             if final.revised:
@@ -171,6 +181,10 @@ class Scribe:
 async def abandon(utterance: Utterance) -> None:
     await utterance.close()
     LIVE_UTTERANCES.labels(UtteranceOutcome.ABANDONED).inc()
+
+
+def _tells_language(utterance: Utterance, end: int) -> bool:
+    return (end - utterance.started.first) * FRAME_SECONDS >= _TELLING_SECONDS
 
 
 def _drop_partial(utterance: Utterance) -> None:
