@@ -556,3 +556,31 @@ def encode_g711(speech: Samples, encoding: str) -> bytes:
 def open_files() -> Callable[[], int]:
     folder = Path("/dev/fd")
     return lambda: len(list(folder.iterdir()))
+
+
+async def test_a_quarter_of_an_hour_takes_no_more_memory_than_its_first_minutes(
+    session: Running, client: Client, recogniser: Recogniser, speech: Samples, open_files: Callable[[], int]
+) -> None:
+    sentence = np.concatenate((speech[: 6 * SAMPLE_RATE], np.zeros(2 * SAMPLE_RATE, np.int16)))
+    client.start()
+    sizes, files = [], open_files()
+    for minute in range(15):
+        for _ in range(8):
+            client.say(*chunks(sentence, 0.5))
+        client.say('{"type": "commit"}')
+        await client.until(Committed, minute + 1)
+        client.events[:] = client.of(Committed)
+        recogniser.heard.clear()
+        sizes.append(resident_bytes())
+    assert sizes[-1] - sizes[4] < 4 << 20
+    assert open_files() <= files + 5
+    client.say(FINISH)
+    await ending(session)
+    assert client.of(Done)[0].audio_seconds == pytest.approx(15 * 64, abs=0.1)
+
+
+def resident_bytes() -> int:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("only Linux tells")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
