@@ -57,12 +57,12 @@ def main() -> None:
             library = Library(arguments.audio, Path(workshop))
             for key in arguments.only:
                 (saved / f"{key}.md").write_text(section(key, run, library), encoding="utf-8")
+                text = document(machine.description(len(cores)), saved)
+                if not arguments.quick:
+                    RESULTS.write_text(text, encoding="utf-8")
     finally:
         run.stop()
-    text = document(machine.description(len(cores)), saved)
     print(text)
-    if not arguments.quick:
-        RESULTS.write_text(text, encoding="utf-8")
 
 
 def section(key: str, run: Run, library: Library) -> str:
@@ -79,10 +79,10 @@ def section(key: str, run: Run, library: Library) -> str:
     return "\n\n".join([f"## {key}. {title}", body, *(["\n".join(missing)] if missing else []), measured]) + "\n"
 
 
-def document(described: str, saved: Path) -> str:
+def document(machine_and_versions: str, saved: Path) -> str:
     head = f"""# Speech-to-text, side by side
 
-`make bench-stt`. {described}
+`make bench-stt`. {machine_and_versions}
 
 Every side has the same Whisper base weights in int8, the same recordings, the language given, and the same cores.
 faster-whisper, its BatchedInferencePipeline and the peers run with their default arguments (beam 5) on as many threads
@@ -90,7 +90,9 @@ as there are cores; Chammal runs with its default settings. Sides take turns wit
 the machine hits all of them; figures are medians (lowest–highest), ratios are to faster-whisper in the same round.
 Punctuation, spaces and case do not count as errors.
 """
-    return "\n".join([head, *(path.read_text(encoding="utf-8") for path in sorted(saved.glob("?.md")))])
+    sides = (FasterWhisper, Chammal, FasterWhisperServer, WhisperCpp, WyomingFasterWhisper)
+    notes = "\n".join(f"- {side.name}: {side.note}." for side in sides) + "\n"
+    return "\n".join([head, notes, *(path.read_text(encoding="utf-8") for path in sorted(saved.glob("?.md")))])
 
 
 def parse() -> argparse.Namespace:

@@ -23,8 +23,13 @@ def measure(run: Run, library: Library) -> str:
         sets = {name: (clips[:2], score) for name, (clips, score) in sets.items() if "narration" not in name}
     cells: dict[str, list[str]] = {key: [side.name] for key, side in sides.items()}
     for name, (clips, score) in sets.items():
-        for key, side in sides.items():
-            rate = total(score(clip.reference, side.transcribe(clip)) for clip in clips).rate
+        for key, side in list(sides.items()):
+            try:
+                rate = total(score(clip.reference, side.transcribe(clip)) for clip in clips).rate
+            except Exception as error:  # noqa: BLE001 - a peer that fails takes no other down
+                run.drop(sides, key, error)
+                cells.pop(key)
+                continue
             cells[key].append(f"{rate:.3f}")
             report(f"d {name} {side.name}: {rate:.3f}")
     heads = ["side", *(f"{name} ({len(clips)})" for name, (clips, _) in sets.items())]

@@ -29,8 +29,13 @@ def measure(run: Run, library: Library) -> str:
     for clip in (library.call,) if run.quick else (library.call, library.four_minutes):
         works: dict[str, Work] = {key: Work() for key in sides}
         for number in range(run.rounds):
-            for key, side in sides.items():
-                _add(works[key], side, clip)
+            for key, side in list(sides.items()):
+                try:
+                    _add(works[key], side, clip)
+                except Exception as error:  # noqa: BLE001 - a peer that fails takes no other down
+                    run.drop(sides, key, error)
+                    works.pop(key)
+                    continue
                 report(f"c {number + 1}/{run.rounds} {clip.name} {side.name}: {works[key].processor[-1]:.1f} s")
         parts += _section(run, clip, sides, works)
     chammal = sides.get("chammal")

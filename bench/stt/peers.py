@@ -35,7 +35,7 @@ def environment(name: str, release: str) -> Path:
 
 class FasterWhisperServer(HttpSide):
     name = "faster-whisper-server 0.0.3"
-    note = "over HTTP; int8 and 2 threads by its configuration file"
+    note = "over HTTP; int8 and threads by its configuration file"
 
     def start(self) -> None:
         self._bin = environment("faster-whisper-server", "0.0.3")
@@ -55,7 +55,7 @@ class FasterWhisperServer(HttpSide):
 
 class WhisperCpp(HttpSide):
     name = "whisper.cpp (pywhispercpp 1.5.1)"
-    note = "over HTTP behind a wrapper of 40 lines; q8_0, converted from the same file; gets samples instead of files"
+    note = "over HTTP behind a small wrapper; q8_0 made from the same float16 file; gets samples instead of files"
     health = "/"
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class WhisperCpp(HttpSide):
 
 class WyomingFasterWhisper(WyomingSide):
     name = "wyoming-faster-whisper 3.8.1"
-    note = "over TCP in the Wyoming protocol; int8 and 2 threads by its options; gets samples instead of files"
+    note = "Wyoming protocol over TCP; int8 and threads by its options; gets samples instead of files"
 
     def command(self) -> list[str]:
         scripts = environment("wyoming-faster-whisper", "3.8.1")

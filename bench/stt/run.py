@@ -32,6 +32,15 @@ class Run:
     def peers(self, keys: Iterable[str]) -> list[str]:
         return [key for key in keys if key in PEERS]
 
+    def drop(self, sides: dict[str, Side], key: str, error: Exception) -> None:
+        """A peer that fails leaves the run, and is said to be missing. Anybody else's failure ends the measure."""
+        if key not in PEERS:
+            raise error
+        side = sides.pop(key)
+        self.started.pop(key).stop()
+        self.missing[key] = f"{side.name} failed: {error!r}"
+        report(self.missing[key])
+
     def stop(self) -> None:
         for side in self.started.values():
             side.stop()

@@ -64,11 +64,14 @@ class SideMissing(Exception):
 class FasterWhisper(Side):
     """The library, with its default arguments and the language given."""
 
+    name = "faster-whisper"
+    note = "in process, one recording after another; so is BatchedInferencePipeline"
+
     def __init__(self, model: Path, threads: int, batch: int = 0) -> None:
         super().__init__(model, threads)
         self.batch = batch
-        self.name = f"BatchedInferencePipeline, batch {batch}" if batch else "faster-whisper"
-        self.note = "in process, one recording after another, 2 threads, default arguments"
+        if batch:
+            self.name = f"BatchedInferencePipeline, batch {batch}"
         self._turn = threading.Lock()
 
     def start(self) -> None:

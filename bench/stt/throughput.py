@@ -37,9 +37,12 @@ def measure(run: Run, library: Library) -> str:
         for request in range(1 if run.quick else REQUESTS_A_CLIENT)
         for client in range(CLIENTS)
     ]
+    for key, side in list(sides.items()):
+        try:
+            side.transcribe(clips[0])
+        except Exception as error:  # noqa: BLE001 - a peer that fails takes no other down
+            run.drop(sides, key, error)
     loads: dict[str, list[Load]] = {key: [] for key in sides}
-    for side in sides.values():
-        side.transcribe(clips[0])
     for number in range(run.rounds):
         for key, side in sides.items():
             loads[key].append(load := _load(side, queue))
@@ -52,7 +55,7 @@ def measure(run: Run, library: Library) -> str:
             sides[key].name,
             spread([load.throughput for load in of], 1),
             f"{ratios[key]:.2f}",
-            f"{rates[key]:.3f}",
+            f"{rates[key]:.3f}" if ratios[key] else "–",
             str(sum(len(load.failures) for load in of)),
         ]
         for key, of in loads.items()
@@ -65,6 +68,7 @@ def measure(run: Run, library: Library) -> str:
         bars += [
             Bar(f"throughput ÷ {sides[key].name}", ratios["chammal"] / ratios[key], 1.0, at_least=True)
             for key in run.peers(loads)
+            if ratios[key]
         ]
     said = f"{len(queue)} requests a round by {CLIENTS} clients, {len(clips)} clips of 3–6 s, {run.rounds} rounds."
     return "\n\n".join([said, table(heads, rows), "\n".join(bar.line() for bar in bars)])
