@@ -44,6 +44,7 @@ class FakeRecogniser:
         self.poison: set[int] = set()
         self.broken: set[int] = set()
         self.kills = 0
+        self.deaths = 0
         self.batches: list[list[int]] = []
         self.began = asyncio.Event()
 
@@ -54,6 +55,7 @@ class FakeRecogniser:
         await self.gate.wait()
         self.kills -= 1
         if self.kills >= 0 or self.poison.intersection(names):
+            self.deaths += 1
             raise WorkerDied("recogniser", -9)
         if self.broken.intersection(names):
             raise BatchFailed("ValueError: no")
@@ -175,6 +177,18 @@ async def test_a_worker_killed_from_outside_costs_no_request() -> None:
         s.recogniser.kills = 1
         assert await s.ask(1) == "1"
         assert s.recogniser.batches == [[1], [1]]
+
+
+async def test_a_piece_is_not_blamed_while_workers_that_did_not_have_it_die_too() -> None:
+    async with setting() as s:
+        s.recogniser.kills = 4
+        s.recogniser.gate.clear()
+        asked = s.begin(1)
+        await s.recogniser.began.wait()
+        s.recogniser.deaths += 1
+        s.recogniser.gate.set()
+        assert await asked == "1"
+        assert len(s.recogniser.batches) == 5
 
 
 async def test_a_batch_that_the_model_refuses_fails_only_who_is_at_fault() -> None:

@@ -13,7 +13,7 @@ from .conftest import PATIENCE
 
 pytestmark = pytest.mark.model
 
-KILLS = 100
+KILLS = 100 if "CI" in os.environ else 20
 CALLERS = 6
 
 
@@ -28,9 +28,7 @@ def kill_one(workers: list[int]) -> bool:
     return True
 
 
-def test_a_hundred_kills_under_load_lose_no_request(
-    start_server, models_dir: Path, audio: Path, tmp_path: Path
-) -> None:
+def test_kills_under_load_lose_no_request(start_server, models_dir: Path, audio: Path, tmp_path: Path) -> None:
     server = start_server(models_dir, tmp_path)
     server.until(server.ready)
     clips = [path.read_bytes() for path in sorted(audio.glob("ko_naver_*.wav"))]
@@ -52,6 +50,9 @@ def test_a_hundred_kills_under_load_lose_no_request(
             answer = server.post("call.wav", call, language="ko", channels="split")
             answers.append((-1, answer.status_code, "" if answer.status_code == 200 else answer.json()["code"]))
 
+    def successes() -> int:
+        return sum(status == 200 for _, status, _ in answers)
+
     callers = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(CALLERS)]
     callers.append(threading.Thread(target=ask_for_the_call, daemon=True))
     for caller in callers:
@@ -59,9 +60,9 @@ def test_a_hundred_kills_under_load_lose_no_request(
     try:
         for _ in range(KILLS):
             server.until(server.ready)
-            served = len(answers)
+            served = successes()
             server.until(lambda: kill_one(server.workers("recogniser_process")))
-            server.until(lambda before=served: len(answers) > before)
+            server.until(lambda before=served: successes() > before)
     finally:
         over.set()
         for caller in callers:
@@ -70,7 +71,7 @@ def test_a_hundred_kills_under_load_lose_no_request(
     outcomes = Counter(status if status == 200 else code for _, status, code in answers)
     print(f"{KILLS} kills, {len(answers)} answers: {dict(outcomes)}")
     assert set(outcomes) <= {200, "audio_unprocessable", "model_unavailable"}
-    assert outcomes[200] > len(answers) * 0.9
+    assert outcomes[200] >= len(answers) * 0.9
     wrong = [
         (number, text) for number, status, text in answers if status == 200 and number >= 0 and text != expected[number]
     ]

@@ -25,6 +25,9 @@ log = component_logger("STT")
 
 _RIDER_SECONDS = 4.0
 """A rider of the same priority may be longer than the piece that leads by so much."""
+_TRIES = 2
+_TRIES_AMONG_DEATHS = 5
+"""While something else kills workers, such as a lack of memory."""
 
 
 class Priority(IntEnum):
@@ -42,8 +45,10 @@ class _Waiting:
     piece: Piece
     priority: Priority
     answer: "asyncio.Future[Recognition]"
-    alone: bool = False
-    """It was in a batch whose worker died: tried once more, by itself, to tell whether it is the cause."""
+    deaths_before: int
+    """Of workers, when it came."""
+    failures: int = 0
+    """Of batches that it was in. From the first on it is tried by itself, to tell whether it is the cause."""
 
     @property
     def seconds(self) -> float:
@@ -79,7 +84,8 @@ class Batcher:
             detail = "Too many pieces of audio wait for a recogniser. Send it again a little later."
             raise Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": "5"})
         self._start()
-        waiting = _Waiting(descriptor, piece, priority, asyncio.get_running_loop().create_future())
+        answer = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(descriptor, piece, priority, answer, self.recogniser.deaths)
         self._waiting[priority].append(waiting)
         self._changed.set()
         self.in_flight += 1
@@ -161,7 +167,7 @@ class Batcher:
             return []
         batch = [lead]
         size = self._long_size if lead.priority is Priority.LONG else self._size
-        if not lead.alone:
+        if not lead.failures:
             riders = (other for other in self._everyone() if other is not lead and _rides(other, lead))
             batch += islice(riders, size - 1)
         for waiting in batch:
@@ -178,16 +184,22 @@ class Batcher:
                     yield waiting
 
     def _try_alone(self, batch: list[_Waiting], error: WorkerDied | BatchFailed) -> None:
-        """Whoever was alone with the worker is the cause; the others get a worker of their own."""
         for waiting in reversed(batch):
             if waiting.answer.done():
                 continue
-            if waiting.alone:
+            waiting.failures += 1
+            if self._is_cause(waiting, error):
                 waiting.answer.set_exception(_refusal(error))
             else:
-                waiting.alone = True
                 self._waiting[waiting.priority].appendleft(waiting)
         self._changed.set()
+
+    def _is_cause(self, waiting: _Waiting, error: WorkerDied | BatchFailed) -> bool:
+        """It failed twice, the second time alone; unless workers that did not have it died meanwhile as well."""
+        if waiting.failures < _TRIES or isinstance(error, BatchFailed):
+            return waiting.failures >= _TRIES
+        other_deaths = self.recogniser.deaths - waiting.deaths_before - waiting.failures
+        return other_deaths <= 0 or waiting.failures >= _TRIES_AMONG_DEATHS
 
     def _fail_all(self, error: StartFailed) -> None:
         for waiting in self._everyone():
@@ -195,15 +207,19 @@ class Batcher:
 
 
 def _rides(other: _Waiting, lead: _Waiting) -> bool:
+    if other.failures or other.likeness != lead.likeness:
+        return False
+    if lead.piece.words and lead.piece.language is None:  # words are aligned in one language
+        return False
     longest = lead.seconds + (_RIDER_SECONDS if other.priority is lead.priority else 0.0)
-    return not other.alone and lead.seconds / 2 - 1 <= other.seconds <= longest and other.likeness == lead.likeness
+    return lead.seconds / 2 - 1 <= other.seconds <= longest
 
 
 def _refusal(error: WorkerDied | BatchFailed) -> Problem:
     if isinstance(error, BatchFailed):
         log.error("The recogniser failed: %s", error)
         return Problem(500, ErrorCode.STAGE_FAILED, "The recogniser failed on the recording; its log has the cause.")
-    detail = "Two recogniser processes ended while they worked on the recording. It is not tried again."
+    detail = "The recogniser processes that worked on the recording ended, one after another. It is not tried again."
     return Problem(422, ErrorCode.AUDIO_UNPROCESSABLE, detail)
 
 

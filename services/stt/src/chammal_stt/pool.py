@@ -9,7 +9,7 @@ from chammal_stt.worker import Worker, WorkerDied, WorkerUnfit
 
 log = component_logger("STT")
 
-_STARTS = 5
+_STARTS = 10
 """Attempts, when a signal ends what has not begun: something kills workers, and they are not at fault."""
 
 StartWorker = Callable[[], Awaitable[Worker]]
@@ -116,6 +116,7 @@ class Pool:
             except WorkerDied as error:
                 if error.code is None or error.code >= 0:
                     raise
+                self.failure = StartFailed(str(error))
         return await self._start()
 
     async def _fill(self) -> None:

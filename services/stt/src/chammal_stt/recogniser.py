@@ -31,8 +31,9 @@ class Recogniser:
         """Id of the model that answers; the equivalent's when that is what this machine has."""
         self._asked = model
         self._settings = settings
-        restarts = WORKER_RESTARTS.labels(WorkerKind.RECOGNISER)
-        self.pool = Pool(self._start, settings.worker_count, on_death=restarts.inc)
+        self.deaths = 0
+        """Of its workers, while they worked or waited."""
+        self.pool = Pool(self._start, settings.worker_count, on_death=self._count_death)
 
     async def run(self, worker: Worker, descriptors: Sequence[int], pieces: list[Piece]) -> list[Recognition]:
         """One batch in a worker of this pool. Raises WorkerDied or BatchFailed."""
@@ -45,6 +46,10 @@ class Recogniser:
         if reply.error is not None:
             raise BatchFailed(reply.error)
         return reply.recognitions
+
+    def _count_death(self) -> None:
+        self.deaths += 1
+        WORKER_RESTARTS.labels(WorkerKind.RECOGNISER).inc()
 
     async def check(self) -> Check:
         """Every worker has decoded a second of audio before it counts as started."""
