@@ -30,6 +30,8 @@ class CloseCode(IntEnum):
     TOO_BIG = 1009
     """One message was larger than the server takes."""
     FAILED = 1011
+    TRY_AGAIN = 1013
+    """The api could not reach stt."""
     INVALID = 4400
     """A message that cannot be read, or that was not to be sent now."""
     IDLE = 4408
@@ -164,6 +166,8 @@ class LiveStage(StrEnum):
     SESSION = "session"
     AUDIO = "audio"
     FINAL = "final"
+    STT = "stt"
+    """All of it: told by the api, when it cannot reach stt or loses it."""
 
 
 class LiveError(BaseModel):

@@ -6,4 +6,4 @@ from chammal_kit.serve import main
 
 if __name__ == "__main__":
     settings = ApiSettings()
-    main(create(settings), settings)
+    main(create(settings), settings, websockets=True)

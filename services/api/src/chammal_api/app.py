@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from chammal_api.clients.agent import AgentClient
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
+from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
-from chammal_api.routes import openai, operations, transcribe
+from chammal_api.routes import openai, operations, stream, transcribe
 from chammal_api.settings import ApiSettings
 from chammal_api.state import State
 from chammal_api.tally import Tally
@@ -26,7 +27,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         service="api",
         distribution="chammal-api",
         lifespan=_lifespan(settings),
-        routers=[transcribe.router, openai.router, operations.router],
+        routers=[transcribe.router, openai.router, stream.router, operations.router],
     )
 
 
@@ -45,6 +46,8 @@ def _lifespan(settings: ApiSettings) -> Lifespan:
             for url in settings.agent_urls:
                 origin, path = _split(url)
                 agents[url] = AgentClient(await upstream(f"agent {origin}", origin, settings.llm_seconds), path)
+            live = LiveSessions(stt, settings)
+            app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             yield State(
                 settings=settings,
@@ -54,6 +57,7 @@ def _lifespan(settings: ApiSettings) -> Lifespan:
                 pipeline=Pipeline(SttClient(stt), LlmClient(llm), agents),
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=Tally(),
+                live=live,
             )
 
     return lifespan

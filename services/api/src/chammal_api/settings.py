@@ -24,13 +24,15 @@ class ApiSettings(ServiceSettings):
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
     max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
     stt_seconds: float = Field(
-        default=1800, gt=0, description="Longest wait for a transcript; short recordings get less, by their size."
+        default=15_000, gt=0, description="Longest wait for a transcript; short recordings get less, by their size."
     )
     llm_seconds: float = Field(default=240, gt=0, description="Longest wait for an analysis or a chat, in seconds.")
     tts_seconds: float = Field(default=120, gt=0, description="Longest wait for speech, in seconds.")
     connect_seconds: float = Field(default=1, gt=0, description="Longest wait for a connection to a service.")
     idle_seconds: float = Field(default=60, gt=0, description="Longest silence within an answer, in seconds.")
     concurrency: int = Field(default=16, ge=1, description="Calls in flight to one service; as many again may wait.")
+    live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
+    live_send_seconds: float = Field(default=10, gt=0, description="A live client that does not read is cut off.")
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a breaker.")
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")

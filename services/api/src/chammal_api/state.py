@@ -4,6 +4,7 @@ from typing import TypedDict, cast
 
 from starlette.requests import Request
 
+from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
 from chammal_api.settings import ApiSettings
@@ -19,6 +20,7 @@ class State(TypedDict):
     pipeline: Pipeline
     dependencies: Dependencies
     tally: Tally
+    live: LiveSessions
 
 
 def state_of(request: Request) -> State:

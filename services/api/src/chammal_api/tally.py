@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from chammal_contracts.failures import FailureReport, StageFailures
 from chammal_contracts.stages import BreakerState, Stage, StageReport, StageStatus
@@ -22,9 +22,24 @@ class AnswerOutcome(StrEnum):
     ERROR = "error"
 
 
+class LiveOutcome(StrEnum):
+    FINISHED = "finished"
+    ENDED = "ended"
+    """By stt, which told the caller why."""
+    ABANDONED = "abandoned"
+    TOO_SLOW = "too_slow"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+    ERROR = "error"
+
+
 STAGES = Counter("chammal_stage_total", "Stages of answers, by what became of them.", ["stage", "status"])
 SECONDS = Histogram("chammal_stage_seconds", "Seconds a stage took.", ["stage"], buckets=STAGE_BUCKETS)
 ANSWERS = Counter("chammal_answers_total", "Answers of POST /transcribe, by outcome.", ["outcome"])
+LIVE_SESSIONS = Gauge("chammal_live_sessions", "Live sessions that pass through now.")
+LIVE_ENDINGS = Counter("chammal_live_endings_total", "Live sessions that ended, by how.", ["outcome"])
 
 for _stage in COUNTED:
     SECONDS.labels(_stage)
@@ -32,6 +47,8 @@ for _stage in COUNTED:
         STAGES.labels(_stage, _status)
 for _outcome in AnswerOutcome:
     ANSWERS.labels(_outcome)
+for _ending in LiveOutcome:
+    LIVE_ENDINGS.labels(_ending)
 
 
 class Tally:
