@@ -47,7 +47,12 @@ def test_kills_under_load_lose_no_request(start_server, models_dir: Path, audio:
 
     def ask_for_the_call() -> None:
         while not over.is_set():
-            answer = server.post("call.wav", call, language="ko", channels="split")
+            answer = server.client.post(
+                "/v1/audio/transcriptions",
+                files={"file": call},
+                data={"language": "ko", "channels": "split"},
+                timeout=10 * PATIENCE,  # every kill costs it a batch
+            )
             answers.append((-1, answer.status_code, "" if answer.status_code == 200 else answer.json()["code"]))
 
     def successes() -> int:
@@ -66,7 +71,7 @@ def test_kills_under_load_lose_no_request(start_server, models_dir: Path, audio:
     finally:
         over.set()
         for caller in callers:
-            caller.join(PATIENCE)
+            caller.join(10 * PATIENCE)
 
     outcomes = Counter(status if status == 200 else code for _, status, code in answers)
     print(f"{KILLS} kills, {len(answers)} answers: {dict(outcomes)}")

@@ -117,6 +117,7 @@ class Pool:
                 if error.code is None or error.code >= 0:
                     raise
                 self.failure = StartFailed(str(error))
+                self._on_death()
         return await self._start()
 
     async def _fill(self) -> None:

@@ -29,6 +29,7 @@ FRAME_SAMPLES = 160
 FULL_WINDOW = 3000
 """Frames, 30 s: the window that Whisper was trained on, and the longest."""
 _WINDOW_STEP = 50
+_SHORTEST_WINDOW = 700
 _TIME_STEP = 0.02
 _PROMPT_TOKENS = 223
 _CONTEXT_TOKENS = 448
@@ -102,13 +103,12 @@ class Whisper:
         ]
 
     def _encode(self, audios: Sequence[Audio], window: int) -> Any:
-        features = [
-            self._model.feature_extractor(
-                np.pad(audio[: window * FRAME_SAMPLES], (0, max(0, window * FRAME_SAMPLES - len(audio)))), padding=0
-            )[:, :window]
-            for audio in audios
-        ]
-        return self._model.model.encode(get_ctranslate2_storage(np.stack(features).astype(np.float32)))
+        """Padded with zeros in the log-mel plane, as faster-whisper does: digital silence there costs letters."""
+        features = np.zeros((len(audios), self._model.model.n_mels, window), np.float32)
+        for row, audio in zip(features, audios, strict=True):
+            heard = self._model.feature_extractor(audio[: window * FRAME_SAMPLES])[:, :window]
+            row[:, : heard.shape[1]] = heard
+        return self._model.model.encode(get_ctranslate2_storage(features))
 
     def _languages(self, encoded: Any, pieces: Sequence[Piece]) -> list[str]:
         if not self._model.model.is_multilingual:
@@ -215,7 +215,7 @@ class Whisper:
 
 def _window(samples: int, margin_seconds: float) -> int:
     frames = samples / FRAME_SAMPLES + margin_seconds * SAMPLE_RATE / FRAME_SAMPLES
-    return min(FULL_WINDOW, -int(-frames // _WINDOW_STEP) * _WINDOW_STEP)
+    return min(FULL_WINDOW, max(_SHORTEST_WINDOW, -int(-frames // _WINDOW_STEP) * _WINDOW_STEP))
 
 
 def _token_limit(seconds: float) -> int:
