@@ -32,7 +32,7 @@ ANSWER = json.dumps(
 FIELDS = {
     "success", "text", "duration", "language", "error", "error_type", "backend", "is_dummy", "dummy_reason",
     "incomplete_elements", "agent_analysis", "agent_type", "is_agent_dummy", "agent_dummy_reason",
-    "is_partial_failure", "partial_failure_reason", "stages",
+    "is_partial_failure", "partial_failure_reason", "stages", "channels", "segments", "suspect",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from chammal_contracts.asr import ChannelLayout, Segment, Suspect
 from chammal_contracts.stages import StageReport
 
 
@@ -80,3 +81,8 @@ class TranscribeResult(BaseModel):
     is_partial_failure: bool
     partial_failure_reason: str | None
     stages: list[StageReport]
+    channels: ChannelLayout | None = None
+    """What the recording turned out to be. With `split`, each line of `text` begins with its speaker."""
+    segments: list[Segment] = []
+    suspect: list[Suspect] = []
+    """What was left out of the transcript, or is in it and doubted."""

@@ -133,11 +133,16 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         repeatable: bool = True,
+        max_bytes: int | None = None,
     ) -> "Streaming":
-        """`async with` gives a StreamReply as soon as a 2xx status is here; only before that is there a retry."""
+        """`async with` gives a StreamReply as soon as a 2xx status is here; only before that is there a retry.
+
+        `max_bytes` is for answers that nobody keeps, and so may be larger than the policy's.
+        """
 
         async def start() -> StreamReply:
             call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
+            call.max_bytes = max_bytes or self.policy.max_response_bytes
             return StreamReply(await self._retrying(call, lambda: self._open(call)), call, self.name)
 
         return Streaming(start)
@@ -145,7 +150,7 @@ class Upstream:
     async def probe(self, path: str, *, timeouts: Timeouts | None = None) -> Reply[None]:
         """A health check past breaker and bulkhead. One that passes lets an open breaker probe at once."""
         call = self._call("GET", path, None, None, (), None, None, timeouts, False)
-        exchange = Exchange(self.name, call.timeouts, call.deadline, self.policy.max_response_bytes)
+        exchange = Exchange(self.name, call.timeouts, call.deadline, call.max_bytes)
         try:
             await exchange.send(self._transport, self._build(call, exchange))
             body = await exchange.read()
@@ -183,6 +188,7 @@ class Upstream:
             started,
             started + total,
             repeatable and (body is None or isinstance(body, bytes) or callable(body)),
+            self.policy.max_response_bytes,
         )
 
     def _parse_url(self, path: str) -> httpx2.URL:
@@ -236,7 +242,7 @@ class Upstream:
         except BaseException:
             permit.cancel()
             raise
-        exchange = Exchange(self.name, call.timeouts, call.deadline, self.policy.max_response_bytes)
+        exchange = Exchange(self.name, call.timeouts, call.deadline, call.max_bytes)
         lease = Lease(permit, self.bulkhead, exchange, partial(self._record, call, started))
         try:
             await exchange.send(self._transport, self._build(call, exchange))

@@ -36,6 +36,7 @@ class Call:
     deadline: float
     """Both in loop time."""
     repeatable: bool
+    max_bytes: int
     attempts: list[Attempt] = field(default_factory=list)
 
 

@@ -19,6 +19,9 @@ MAX_SUMMARY_CHARACTERS = 120
 MIN_QUOTE_CHARACTERS = 4
 """A shorter quote, such as "네", would be found in almost any call and proves nothing."""
 
+_SPEAKER = re.compile(r"^[^\n:]{1,32}: ", re.MULTILINE)
+"""How a line of a transcript begins whose channels were split."""
+
 
 class Polarity(StrEnum):
     MUST_SAY = "must_say"
@@ -95,10 +98,8 @@ def judge(answers: dict[str, Any], transcript: str) -> ElementsCheck:
     An answer is the number of a sentence (0: none), or `{"verdict", "quote"}` from an agent that was sent no numbers.
     One whose words are not in the transcript is 판정불가.
     """
-    sentences, letters = sentences_of(transcript), _letters(transcript)
-    return ElementsCheck(
-        evaluated=True, elements=[_judge_one(e, answers.get(e.id), sentences, letters) for e in ELEMENTS]
-    )
+    sentences, said = sentences_of(transcript), (_letters(transcript), _letters(_SPEAKER.sub("", transcript)))
+    return ElementsCheck(evaluated=True, elements=[_judge_one(e, answers.get(e.id), sentences, said) for e in ELEMENTS])
 
 
 def not_evaluated(reason: str) -> ElementsCheck:
@@ -106,30 +107,31 @@ def not_evaluated(reason: str) -> ElementsCheck:
     return ElementsCheck(evaluated=False, elements=[_open(element, reason) for element in ELEMENTS])
 
 
-def _judge_one(element: Element, answer: object, sentences: list[str], transcript: str) -> ElementFinding:
+def _judge_one(element: Element, answer: object, sentences: list[str], said: tuple[str, str]) -> ElementFinding:
     if isinstance(answer, int) and not isinstance(answer, bool):
         if answer == 0:
             return _finding(element, element.when_not_said)
         if not 0 < answer <= len(sentences):
             return _open(element, f"the model named sentence {answer} of {len(sentences)}")
-        return _with_quote(element, sentences[answer - 1], transcript)
+        return _with_quote(element, sentences[answer - 1], said)
     if not isinstance(answer, dict):
         return _open(element, "the model said nothing of this element")
     verdict, quote = answer.get("verdict"), answer.get("quote")
     if verdict == element.when_not_said:
         return _finding(element, element.when_not_said)
     if verdict == element.when_said:
-        return _with_quote(element, quote if isinstance(quote, str) else "", transcript)
+        return _with_quote(element, quote if isinstance(quote, str) else "", said)
     if verdict == Finding.NOT_EVALUATED:
         return _open(element, "the model could not tell")
     return _open(element, "the model gave no verdict that this element can have")
 
 
-def _with_quote(element: Element, quote: str, transcript: str) -> ElementFinding:
-    letters = _letters(quote)
+def _with_quote(element: Element, quote: str, said: tuple[str, str]) -> ElementFinding:
+    """`said` is the transcript's letters, with the names of speakers and without: a quote may have them or not."""
+    letters = _letters(_SPEAKER.sub("", quote))
     if len(letters) < MIN_QUOTE_CHARACTERS:
         return _open(element, f"the model claimed {element.when_said} without words that could show it")
-    if letters not in transcript:
+    if letters not in said[1] and _letters(quote) not in said[0]:
         return _open(element, f"the model claimed {element.when_said} with a quote that is not in the transcript")
     return _finding(element, element.when_said, quote.strip())
 

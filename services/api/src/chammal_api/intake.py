@@ -13,6 +13,7 @@ from starlette.requests import Request
 from chammal_api.audio_root import confine
 from chammal_api.settings import ApiSettings
 from chammal_contracts import headers as wire
+from chammal_contracts.asr import Channels
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.transcribe import AgentRequestFormat, OnFailure
 from chammal_kit.body_limit import limit_body
@@ -23,7 +24,11 @@ MULTIPART_OVERHEAD = 64 * 1024
 
 E = TypeVar("E", bound=StrEnum)
 
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+MAX_HOTWORDS = 1000
+"""Characters; stt takes no more."""
+
+_TRUE, _FALSE = ("true", "1", "yes", "on", "t", "y"), ("false", "0", "no", "off", "f", "n", "")
+_BOOLEANS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class CallRequest:
     size: int
     language: str | None
     """None: to be detected."""
+    channels: Channels
+    hotwords: str
+    normalise: bool
     check_elements: bool
     agent_url: str | None
     agent_format: AgentRequestFormat
@@ -89,6 +97,9 @@ def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSet
         audio=audio,
         size=size,
         language=None if language == "auto" else language,
+        channels=_choice("channels", _text(form, "channels"), Channels.MIX),
+        hotwords=_hotwords(form),
+        normalise=_boolean(form, "normalise"),
         check_elements=_boolean(form, "incomplete_elements_check"),
         agent_url=agent_url,
         agent_format=_choice(
@@ -101,6 +112,13 @@ def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSet
 def _text(form: FormData, name: str) -> str:
     value = form.get(name)
     return value.strip() if isinstance(value, str) else ""
+
+
+def _hotwords(form: FormData) -> str:
+    hotwords = _text(form, "hotwords")
+    if len(hotwords) > MAX_HOTWORDS:
+        raise Problem(422, ErrorCode.INVALID_REQUEST, f"hotwords may have {MAX_HOTWORDS} characters at most.")
+    return hotwords
 
 
 def _boolean(form: FormData, name: str) -> bool:

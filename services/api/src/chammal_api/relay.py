@@ -21,6 +21,8 @@ from chammal_kit.upstream import Body, Timeouts, Upstream, UpstreamError, Upstre
 
 log = component_logger("Relay")
 
+MAX_ANSWER_BYTES = 1 << 30
+"""Nothing of it is kept, and the events of a recording of hours repeat much of its text."""
 _TO_SERVICE = ("content-type", "content-length", "accept")
 _TO_CALLER = (
     "content-type",
@@ -97,7 +99,12 @@ class Relay(Response):
         answering = False
         try:
             async with self._upstream.stream(
-                "POST", self._path, body=self._body, headers=self._forwarded, timeouts=self._timeouts
+                "POST",
+                self._path,
+                body=self._body,
+                headers=self._forwarded,
+                timeouts=self._timeouts,
+                max_bytes=MAX_ANSWER_BYTES,
             ) as answer:
                 await send(_start(answer.status, answer.headers))
                 answering = True

@@ -17,11 +17,12 @@ def build_result(stt: Outcome[Transcription], analysis: Outcome[Analysis], *, ch
     elements = analysis.value.check if analysis.value else None
     if check_asked and elements is None:
         elements = not_evaluated(judged.error or "not analysed")
+    said = stt.value
     return TranscribeResult(
         success=heard.status in _REAL,
-        text=stt.value.text if stt.value else None,
-        duration=stt.value.duration if stt.value else None,
-        language=stt.value.language if stt.value else None,
+        text=said.text if said else None,
+        duration=said.duration if said else None,
+        language=said.language if said else None,
         error=heard.error,
         error_type=heard.error_type,
         backend=heard.backend,
@@ -35,6 +36,9 @@ def build_result(stt: Outcome[Transcription], analysis: Outcome[Analysis], *, ch
         is_partial_failure=heard.status in _REAL and agent_failed,
         partial_failure_reason=f"analysis: {judged.error}" if heard.status in _REAL and agent_failed else None,
         stages=[heard, judged],
+        channels=said.channels if said else None,
+        segments=said.segments if said else [],
+        suspect=said.suspect if said else [],
     )
 
 

@@ -28,16 +28,13 @@ class SttClient:
 
     async def transcribe(self, call: CallRequest) -> Outcome[Transcription]:
         """Raises Problem when the recording or a field is at fault."""
-        fields = {"response_format": TranscriptionFormat.VERBOSE_JSON.value}
-        if call.language:
-            fields["language"] = call.language
         file = ("audio", call.audio.file, "application/octet-stream")
         try:
             reply = await self.upstream.request(
                 "POST",
                 "/v1/audio/transcriptions",
                 files=[("file", file)],
-                form=fields,
+                form=_fields(call),
                 timeouts=patience(self.upstream.policy.timeouts, call.size),
                 parse=_read_transcription,
             )
@@ -57,6 +54,17 @@ class SttClient:
                 seconds=reply.seconds,
             ),
         )
+
+
+def _fields(call: CallRequest) -> dict[str, str]:
+    fields = {"response_format": TranscriptionFormat.VERBOSE_JSON.value, "channels": call.channels.value}
+    if call.language:
+        fields["language"] = call.language
+    if call.hotwords:
+        fields["hotwords"] = call.hotwords
+    if call.normalise:
+        fields["normalise"] = "true"
+    return fields
 
 
 def _read_transcription(reply: Reply[None]) -> Transcription:

@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chammal_api.clients.failure import stage_problem
-from chammal_api.intake import read_call
+from chammal_api.intake import MAX_HOTWORDS, read_call
 from chammal_api.result import build_result, degraded_header
 from chammal_api.state import state_of
 from chammal_api.tally import ANSWERS, AnswerOutcome, outcome_of
 from chammal_contracts import headers as wire
+from chammal_contracts.asr import Channels
 from chammal_contracts.errors import ProblemBody
 from chammal_contracts.transcribe import AgentRequestFormat, OnFailure, TranscribeResult
 from chammal_kit.disconnect import unless_disconnected
@@ -35,6 +36,22 @@ _FORM: dict[str, Any] = {
                             "description": "Instead: a path below the audio root.",
                         },
                         "language": {"type": "string", "description": "`ko`, `en`, … or `auto`."},
+                        "channels": {
+                            "type": "string",
+                            "enum": list(Channels),
+                            "default": Channels.MIX,
+                            "description": "`split` when each channel is one speaker's.",
+                        },
+                        "hotwords": {
+                            "type": "string",
+                            "maxLength": MAX_HOTWORDS,
+                            "description": "Names and terms that are likely to be said.",
+                        },
+                        "normalise": {
+                            "type": "boolean",
+                            "default": False,
+                            "description": "Write spoken numbers, dates and sums of money in digits.",
+                        },
                         "incomplete_elements_check": {"type": "boolean", "default": False},
                         "agent_url": {"type": "string", "description": "An agent on the allow-list."},
                         "agent_request_format": {"type": "string", "enum": list(AgentRequestFormat)},
