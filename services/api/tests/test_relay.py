@@ -72,6 +72,32 @@ def test_a_callers_mistake_is_passed_back_as_the_service_told_it(client: TestCli
     assert client.get("/v1/failures").json()["stages"][2]["breaker"] == "closed"
 
 
+def test_a_recording_that_kills_recognisers_is_told_and_does_not_count_against_stt(
+    client: TestClient, mesh: Mesh
+) -> None:
+    mesh.says(STT, {"code": "audio_unprocessable", "detail": "two workers died of it"}, status=422)
+    for _ in range(6):
+        answer = client.post(STT, files={"file": ("a.wav", b"x", "audio/wav")})
+        assert (answer.status_code, answer.json()["code"]) == (422, "audio_unprocessable")
+    row = client.get("/v1/failures").json()["stages"][0]
+    assert (row["breaker"], row["failures"]) == ("closed", 0)
+
+
+def test_a_missing_model_is_told_with_the_command_that_brings_it(client: TestClient, mesh: Mesh) -> None:
+    command = "chammal models fetch whisper-base"
+    problem = {
+        "type": "urn:chammal:problem:model_unavailable", "title": "x", "status": 503, "detail": "no weights",
+        "code": "model_unavailable", "command": command, "error": {"message": "x", "type": "x", "code": "x"},
+    }  # fmt: skip
+    mesh.says(STT, problem, status=503, headers={"Retry-After": "7"})
+    for _ in range(6):
+        answer = client.post(STT, files={"file": ("a.wav", b"x", "audio/wav")})
+        assert (answer.status_code, answer.json()["code"]) == (503, "model_unavailable")
+        assert answer.json()["command"] == command
+    assert answer.headers["Retry-After"] == "7"
+    assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed", "other models may be there"
+
+
 def test_a_failed_service_is_a_problem_that_names_it(client: TestClient, mesh: Mesh) -> None:
     mesh.says(SPEECH, {}, status=500)
     answer = client.post(SPEECH, json={"input": "x"})

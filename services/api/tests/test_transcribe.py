@@ -67,6 +67,66 @@ def test_the_recording_and_the_language_reach_the_recogniser(client: TestClient,
     assert (form["language"], form["response_format"]) == ("en", "verbose_json")
 
 
+def test_what_the_recogniser_may_be_told_reaches_it(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, transcription())
+    post(client, channels="split", hotwords="참말증권, 김상담", normalise="yes")
+    form = mesh.calls(STT)[0]["form"]
+    assert (form["channels"], form["hotwords"], form["normalise"]) == ("split", "참말증권, 김상담", "true")
+    post(client)
+    form = mesh.calls(STT)[1]["form"]
+    assert form["channels"] == "mix"
+    assert {"hotwords", "normalise"}.isdisjoint(form)
+
+
+SPLIT = {
+    **transcription("agent: 안녕하세요 참말증권 김상담입니다. 이해하셨나요?\ncustomer: 네. 이해했습니다."),
+    "channels": "split",
+    "segments": [
+        {
+            "id": 0, "start": 0.0, "end": 4.0, "text": "안녕하세요 참말증권 김상담입니다. 이해하셨나요?",
+            "temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0,
+            "confidence": 0.9, "speaker": "agent",
+        },
+    ],
+    "suspect": [
+        {
+            "start": 9.0, "end": 10.0, "text": "시청해 주셔서 감사합니다", "reason": "phantom", "dropped": True,
+            "detail": "x", "speaker": "customer",
+        },
+    ],
+}  # fmt: skip
+
+
+def test_who_said_what_and_what_is_doubted_come_back(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, SPLIT)
+    result = post(client, channels="split")
+    assert result.text == SPLIT["text"]
+    assert result.channels == "split"
+    assert [(s.speaker, s.confidence) for s in result.segments] == [("agent", 0.9)]
+    assert [(s.speaker, s.reason, s.dropped) for s in result.suspect] == [("customer", "phantom", True)]
+    assert (result.success, result.is_dummy) == (True, False)
+
+
+def test_a_call_in_two_channels_is_analysed_with_its_speakers(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, SPLIT)
+    claims: dict[str, Any] = {
+        "TM-01": 1,
+        "EXP-02": {"verdict": "충족", "quote": "김상담입니다. 이해하셨나요? 네. 이해했습니다"},
+        "EXP-07": {"verdict": "충족", "quote": "customer: 네"},
+        "EXP-09": 3,
+        "SOL-01": 0,
+    }
+    mesh.says(LLM, completion(json.dumps({"summary": "설명했다.", "elements": claims})))
+    result = post(client, channels="split", **CHECK)
+    assert "[3] customer: 네." in json.loads(mesh.calls(LLM)[0]["body"])["messages"][1]["content"]
+    assert result.incomplete_elements is not None
+    found = {e.id: (e.verdict, e.quote) for e in result.incomplete_elements.elements}
+    assert found["TM-01"] == (Finding.MET, "agent: 안녕하세요 참말증권 김상담입니다.")
+    assert found["EXP-02"][0] is Finding.MET, "an agent's quote may leave out who spoke"
+    assert found["EXP-07"][0] is Finding.NOT_EVALUATED, "the name of a speaker proves nothing"
+    assert found["EXP-09"][0] is Finding.NOT_EVALUATED
+
+
 def test_auto_leaves_the_language_to_the_recogniser(client: TestClient, mesh: Mesh) -> None:
     mesh.says(STT, transcription())
     post(client, language="auto")
@@ -186,14 +246,17 @@ def test_a_caller_may_ask_for_an_error_instead_of_a_dummy(client: TestClient, me
     assert [s["status"] for s in answer.json()["stages"]] == ["ok", "dummy"]
 
 
-def test_an_unreadable_recording_is_the_callers_mistake_and_no_dummy(client: TestClient, mesh: Mesh) -> None:
+@pytest.mark.parametrize("code", ["audio_unreadable", "audio_unprocessable"])
+def test_a_recording_at_fault_is_the_callers_mistake_and_no_dummy(client: TestClient, mesh: Mesh, code: str) -> None:
     problem = {
-        "type": "urn:chammal:problem:audio_unreadable", "title": "x", "status": 422, "detail": "not audio",
-        "code": "audio_unreadable", "error": {"message": "x", "type": "x", "code": "x"},
+        "type": f"urn:chammal:problem:{code}", "title": "x", "status": 422, "detail": "not audio",
+        "code": code, "error": {"message": "x", "type": "x", "code": "x"},
     }  # fmt: skip
     mesh.says(STT, problem, status=422)
-    answer = client.post("/transcribe", files=WAV)
-    assert (answer.status_code, answer.json()["code"]) == (422, "audio_unreadable")
+    for _ in range(6):
+        answer = client.post("/transcribe", files=WAV)
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed"
 
 
 @pytest.mark.parametrize(
@@ -219,6 +282,9 @@ def test_a_recording_that_cannot_be_had_is_refused(
         ({"agent_request_format": "yaml"}, 422, "invalid_request"),
         ({"incomplete_elements_check": "perhaps"}, 422, "invalid_request"),
         ({"on_failure": "panic"}, 422, "invalid_request"),
+        ({"channels": "three"}, 422, "invalid_request"),
+        ({"normalise": "perhaps"}, 422, "invalid_request"),
+        ({"hotwords": "가" * 1001}, 422, "invalid_request"),
         ({"file_path": "call.wav"}, 422, "audio_missing"),
     ],
 )

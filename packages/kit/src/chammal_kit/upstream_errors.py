@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from enum import Enum
 
 import httpx2
+from pydantic import ValidationError
 
+from chammal_contracts.errors import ErrorCode, ProblemBody
 from chammal_contracts.stages import Attempt, FailureType
 
 
@@ -85,6 +87,8 @@ def from_status(upstream: str, status: int, headers: Mapping[str, str], body: by
         failure = FailureType.RATE_LIMITED
     elif status == 503:
         failure = FailureType.UNAVAILABLE
+        if _lacks_weights(body):  # of one model; a caller may name it as often as it likes
+            evidence = Evidence.NONE
     elif status == 408:  # our sender was slow, which says nothing about the upstream
         evidence = Evidence.NONE
     elif 400 <= status < 500:
@@ -101,6 +105,15 @@ def from_status(upstream: str, status: int, headers: Mapping[str, str], body: by
         body=body,
         evidence=evidence,
     )
+
+
+def _lacks_weights(body: bytes) -> bool:
+    """It names the command that fetches them."""
+    try:
+        problem = ProblemBody.model_validate_json(body)
+    except ValidationError:
+        return False
+    return problem.code is ErrorCode.MODEL_UNAVAILABLE and "command" in (problem.model_extra or {})
 
 
 def parse_retry_after(value: str | None) -> float | None:
