@@ -136,15 +136,25 @@ async def test_a_long_piece_does_not_ride_with_a_short_one() -> None:
         assert s.recogniser.batches == [[0], [1], [2]]
 
 
-async def test_long_recordings_leave_a_recogniser_free() -> None:
+async def test_long_recordings_take_every_recogniser_when_nothing_else_comes() -> None:
     async with setting(workers=2) as s:
         s.recogniser.gate.clear()
         long = [s.begin(name, Priority.LONG, seconds=16) for name in range(1, 7)]
-        await s.recogniser.began.wait()
-        s.recogniser.began.clear()
+        await anyio.wait_all_tasks_blocked()
+        assert s.recogniser.batches == [[1, 2], [3, 4]]
+        s.recogniser.gate.set()
+        await asyncio.gather(*long)
+
+
+async def test_long_recordings_leave_a_recogniser_free_once_something_short_has_come() -> None:
+    async with setting(workers=2) as s:
+        assert await s.ask(8) == "8"
+        s.recogniser.gate.clear()
+        long = [s.begin(name, Priority.LONG, seconds=16) for name in range(1, 7)]
+        await anyio.wait_all_tasks_blocked()
         short = s.begin(9)
-        await s.recogniser.began.wait()
-        assert s.recogniser.batches == [[1, 2], [9]]
+        await anyio.wait_all_tasks_blocked()
+        assert s.recogniser.batches == [[8], [1, 2], [9]]
         s.recogniser.gate.set()
         assert await short == "9"
         await asyncio.gather(*long)

@@ -11,7 +11,7 @@ def test_an_unknown_default_language_is_refused_at_start_up(monkeypatch: pytest.
 
 
 def test_recognisers_share_the_cores_unless_told_otherwise() -> None:
-    assert SttSettings(workers=1000).threads_per_worker <= 2
+    assert SttSettings(workers=1000).threads_per_worker == 1
     assert SttSettings(workers=1).threads_per_worker * 2 >= SttSettings(workers=2).threads_per_worker
     assert SttSettings(cpu_threads=3).threads_per_worker == 3
 

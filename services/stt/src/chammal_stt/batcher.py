@@ -1,11 +1,12 @@
 """Pieces of all requests that wait, decoded together.
 
 What a person waits for goes first. A batch is led by the piece that is most urgent and has waited longest; pieces that
-can be decoded with it, and do not hold it up, ride along. Long recordings never take the last recogniser when there are
-several: a batch of theirs lasts seconds.
+can be decoded with it, and do not hold it up, ride along. Long recordings leave one recogniser free
+while others have come lately: a batch of theirs lasts seconds.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ _RIDER_SECONDS = 4.0
 _TRIES = 2
 _TRIES_AMONG_DEATHS = 5
 """While something else kills workers, such as a lack of memory."""
+_LATELY_SECONDS = 10.0
 
 
 class Priority(IntEnum):
@@ -74,6 +76,7 @@ class Batcher:
         self._changed = asyncio.Event()
         self._decoding: set[_Waiting] = set()
         self._long_batches = 0
+        self._short_came = -math.inf
         self._feeders: list[asyncio.Task[None]] = []
         self.in_flight = 0
         """Pieces that wait or are decoded."""
@@ -87,6 +90,8 @@ class Batcher:
         answer = asyncio.get_running_loop().create_future()
         waiting = _Waiting(descriptor, piece, priority, answer, self.recogniser.deaths)
         self._waiting[priority].append(waiting)
+        if priority is not Priority.LONG:
+            self._short_came = asyncio.get_running_loop().time()
         self._changed.set()
         self.in_flight += 1
         PIECES_WAITING.inc()
@@ -159,7 +164,8 @@ class Batcher:
         lead = next(self._everyone(), None)
         if lead is None or lead.priority is not Priority.LONG:
             return lead
-        return lead if self._long_batches < max(1, self.recogniser.pool.size - 1) else None
+        lately = asyncio.get_running_loop().time() - self._short_came < _LATELY_SECONDS
+        return lead if self._long_batches < max(1, self.recogniser.pool.size - lately) else None
 
     def _pick(self) -> list[_Waiting]:
         lead = self._lead()

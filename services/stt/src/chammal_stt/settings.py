@@ -93,13 +93,12 @@ class SttSettings(ServiceSettings):
 
     @property
     def worker_count(self) -> int:
-        """At least two on a CPU, so that one is free for short requests while a long recording is read."""
-        return self.workers or (1 if self.device == "cuda" else max(2, _cores() // 4))
+        """At least two on a CPU, so that one can be kept for short requests while a long recording is read."""
+        return self.workers or (1 if self.device == "cuda" else min(8, max(2, _cores() // 2)))
 
     @property
     def threads_per_worker(self) -> int:
-        """A few workers share two cores well: they seldom all work at once, and none spins while it waits."""
-        return self.cpu_threads or max(min(2, _cores()), _cores() // self.worker_count)
+        return self.cpu_threads or max(1, _cores() // self.worker_count)
 
     @property
     def pieces_per_batch(self) -> int:
