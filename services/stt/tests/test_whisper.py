@@ -66,7 +66,7 @@ def test_a_short_piece_is_encoded_in_a_short_window(
     encode = whisper._encode
     monkeypatch.setattr(whisper, "_encode", lambda audios, window: windows.append(window) or encode(audios, window))
     whisper.recognise([clips[0]], pieces([clips[0]]))
-    assert windows == [pytest.approx(max(700, len(clips[0]) / 160 + 250), abs=50)]
+    assert windows == [pytest.approx(max(1000, len(clips[0]) / 160 + 250), abs=50)]
 
 
 def test_what_repeats_itself_is_tried_again_in_the_full_window(

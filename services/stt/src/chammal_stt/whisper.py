@@ -29,7 +29,8 @@ FRAME_SAMPLES = 160
 FULL_WINDOW = 3000
 """Frames, 30 s: the window that Whisper was trained on, and the longest."""
 _WINDOW_STEP = 50
-_SHORTEST_WINDOW = 700
+_SHORTEST_WINDOW = 1000
+"""Frames. All clips up to 7 s share it: what is written of one does not depend on what else is in its batch."""
 _TIME_STEP = 0.02
 _PROMPT_TOKENS = 223
 _CONTEXT_TOKENS = 448
