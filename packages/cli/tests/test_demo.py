@@ -16,7 +16,7 @@ from chammal_contracts.transcribe import TranscribeResult
 def result(**changes: Any) -> TranscribeResult:
     whole: dict[str, Any] = dict.fromkeys(TranscribeResult.model_fields)
     whole |= {"success": True, "text": "여보세요", "duration": 3.0, "language": "ko", "backend": "faster-whisper"}
-    whole |= {"is_dummy": False, "is_agent_dummy": False, "is_partial_failure": False}
+    whole |= {"is_dummy": False, "is_agent_dummy": False, "is_partial_failure": False, "segments": [], "suspect": []}
     whole |= {"stages": [StageReport(stage=Stage.STT, status=StageStatus.OK, backend="faster-whisper", seconds=1.5)]}
     whole["agent_analysis"] = {"summary": "고객이 전화를 받았다.", "model": "small"}
     whole["incomplete_elements"] = {

@@ -30,7 +30,7 @@ _END_FRAMES = 6
 class Cut:
     """How long pieces may be, in seconds."""
 
-    piece_seconds: float = 16.0
+    piece_seconds: float = 18.0
     pause_seconds: float = 5.0
     """Longer pauses are never inside a piece."""
     padding_seconds: float = 0.5

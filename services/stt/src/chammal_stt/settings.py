@@ -36,7 +36,7 @@ class SttSettings(ServiceSettings):
     margin_seconds: float = Field(
         default=2.5, ge=1, le=30, description="Silence encoded behind the speech; 30 is Whisper's full window."
     )
-    piece_seconds: float = Field(default=16.0, ge=4, le=27, description="Longest stretch of a recording read at once.")
+    piece_seconds: float = Field(default=18.0, ge=4, le=27, description="Longest stretch of a recording read at once.")
     pause_seconds: float = Field(default=5.0, ge=0.2, le=15, description="Longer pauses are not read at all.")
     language: str | None = Field(default=None, description="Used when a request names none; unset, it is detected.")
     speakers: str = Field(
