@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import unicodedata
 import wave
@@ -204,6 +205,23 @@ def test_the_readme_commands_answer(mesh: Mesh, tmp_path: Path) -> None:
         ran = subprocess.run(["bash", "-ec", here], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert ran.returncode == 0, f"{here}\n{ran.stdout}\n{ran.stderr}"
         assert ran.stdout or (tmp_path / "hello.mp3").stat().st_size > 1000
+
+
+def test_the_live_client_of_the_docs_is_answered_through_the_api(mesh: Mesh, tmp_path: Path) -> None:
+    (client,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "live.md").read_text(encoding="utf-8"), re.S)
+    script = tmp_path / "client.py"
+    script.write_text(client, encoding="utf-8")
+    address = f"ws://127.0.0.1:{mesh.ports['api']}/v1/stream"
+    ran = subprocess.run(
+        [sys.executable, script, AUDIO / "ko_naver_041.wav"],
+        env=os.environ | {"CHAMMAL_STREAM": address},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "영업" in ran.stdout
 
 
 def test_no_transcript_text_is_in_the_logs(mesh: Mesh) -> None:

@@ -181,6 +181,14 @@ def test_a_dual_mono_call_is_transcribed_once(server, recordings, audio: Path) -
     assert transcription.text.count("주차") == 1
 
 
+def test_parts_that_cannot_be_decoded_are_counted(server, recordings) -> None:
+    whole = np.random.default_rng(0).normal(0, 0.1, 160_000).astype(np.float32)
+    mp3 = bytearray(recordings.encode(whole, "libmp3lame", "mp3"))
+    mp3[len(mp3) // 2 : len(mp3) // 2 + 3000] = np.random.default_rng(1).bytes(3000)
+    answer = server.post("a.mp3", bytes(mp3), response_format="verbose_json")
+    assert answer.json()["damaged_packets"] > 0
+
+
 def test_hotwords_bring_a_name_that_is_misheard_without_them(server, audio: Path) -> None:
     clip = (audio / "ko_naver_013.wav").read_bytes()
     plain = server.post("a.wav", clip, language="ko").json()["text"]

@@ -108,6 +108,8 @@ class Transcription(BaseModel):
     channels: ChannelLayout = ChannelLayout.MONO
     suspect: list[Suspect] = []
     """What was dropped or is doubted, in order of time."""
+    damaged_packets: int = 0
+    """Of the file, that could not be decoded: what they held is missing."""
 
 
 class TranscriptionText(BaseModel):

@@ -92,7 +92,7 @@ class Transcriber:
         transcript = await asyncio.to_thread(transcription, reading, form, resident.recogniser.model, speakers)
         if self.settings.log_text:
             log.info("Transcript: %s", transcript.text)
-        return transcript
+        return transcript.model_copy(update={"damaged_packets": decoded.damaged_packets})
 
     def _reports(self, reading: Reading, report: Callable[[Progress], None] | None) -> Callable[[], None]:
         reported, text = 0.0, ""
