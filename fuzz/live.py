@@ -35,7 +35,7 @@ from chammal_kit.app import create_app
 from chammal_kit.problems import Problem
 from chammal_kit.serve import Server, configure
 from chammal_stt.batcher import Priority
-from chammal_stt.live import LiveSessions, router
+from chammal_stt.live.sessions import LiveSessions, router
 from chammal_stt.messages import Piece, RecognisedSegment, RecognisedWord, Recognition
 from chammal_stt.settings import SttSettings
 

@@ -1,4 +1,4 @@
-from chammal_stt.agreement import Agreement
+from chammal_stt.live.agreement import Agreement
 from chammal_stt.messages import RecognisedWord
 
 

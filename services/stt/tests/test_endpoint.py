@@ -1,7 +1,7 @@
 import pytest
 
 from chammal_contracts.live import EndReason
-from chammal_stt.endpoint import Ended, Endpointer, EndpointRules, Paused, Resumed, Started, Turn
+from chammal_stt.live.endpoint import Ended, Endpointer, EndpointRules, Paused, Resumed, Started, Turn
 
 RULES = EndpointRules(silence=20, early=8, preroll=10, least=3, longest=200)
 

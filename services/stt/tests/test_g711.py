@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from chammal_contracts.live import AudioEncoding
-from chammal_stt.g711 import expand
+from chammal_stt.live.g711 import expand
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ from chammal_contracts.live import (
 )
 from chammal_kit.problems import Problem
 from chammal_stt.batcher import Priority
-from chammal_stt.dictation import Dictation
+from chammal_stt.live.dictation import Dictation
+from chammal_stt.live.protocol import Ending
+from chammal_stt.live.session import Disconnected, Session
 from chammal_stt.messages import SAMPLE_RATE, Piece, RecognisedSegment, RecognisedWord, Recognition
 from chammal_stt.metrics import SessionOutcome
-from chammal_stt.protocol import Ending
-from chammal_stt.session import Disconnected, Session
 from chammal_stt.settings import SttSettings
 
 pytestmark = pytest.mark.anyio

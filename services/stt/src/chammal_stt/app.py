@@ -7,15 +7,15 @@ from typing import TypedDict
 from fastapi import FastAPI
 
 from chammal_kit.app import create_app
-from chammal_stt import live, model_routes, routes
-from chammal_stt.live import LiveSessions
+from chammal_stt import model_routes, routes
+from chammal_stt.live import sessions
 from chammal_stt.settings import SttSettings
 from chammal_stt.transcriber import Transcriber
 
 
 class State(TypedDict):
     transcriber: Transcriber
-    live: LiveSessions
+    live: sessions.LiveSessions
 
 
 def create(settings: SttSettings | None = None) -> FastAPI:
@@ -24,11 +24,11 @@ def create(settings: SttSettings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         transcriber = Transcriber(configured)
-        sessions = LiveSessions(transcriber.shelf, configured)
-        app.state.drain = sessions.drain
+        live = sessions.LiveSessions(transcriber.shelf, configured)
+        app.state.drain = live.drain
         transcriber.start()
         try:
-            yield {"transcriber": transcriber, "live": sessions}
+            yield {"transcriber": transcriber, "live": live}
         finally:
             await transcriber.aclose()
 
@@ -36,5 +36,5 @@ def create(settings: SttSettings | None = None) -> FastAPI:
         service="stt",
         distribution="chammal-stt",
         lifespan=lifespan,
-        routers=[routes.router, model_routes.router, live.router],
+        routers=[routes.router, model_routes.router, sessions.router],
     )

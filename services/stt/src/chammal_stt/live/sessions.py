@@ -10,10 +10,10 @@ from chammal_contracts.live import CloseCode
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_kit.request_id import current_request_id
-from chammal_stt.dictation import Dictation, Recogniser
+from chammal_stt.live.dictation import Dictation, Recogniser
+from chammal_stt.live.protocol import Ending
+from chammal_stt.live.session import Disconnected, Session
 from chammal_stt.metrics import LIVE_ENDINGS, LIVE_SESSIONS, SessionOutcome
-from chammal_stt.protocol import Ending
-from chammal_stt.session import Disconnected, Session
 from chammal_stt.settings import SttSettings
 
 log = component_logger("Live")

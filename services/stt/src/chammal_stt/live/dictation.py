@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from chammal_stt.batcher import Priority
+from chammal_stt.live.utterance import Decoded, Utterance
 from chammal_stt.messages import SPEECH_FRAME, Piece, Recognition
-from chammal_stt.utterance import Decoded, Utterance
 
 
 class Recogniser(Protocol):

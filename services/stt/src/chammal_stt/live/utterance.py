@@ -10,12 +10,12 @@ import numpy as np
 
 from chammal_contracts.asr import Suspect, Word
 from chammal_contracts.live import Final, FinalSeconds, Partial
-from chammal_stt.agreement import Agreement
-from chammal_stt.ear import Frame
-from chammal_stt.endpoint import Ended, Started
 from chammal_stt.honesty import examine
+from chammal_stt.live.agreement import Agreement
+from chammal_stt.live.ear import Frame
+from chammal_stt.live.endpoint import Ended, Started
+from chammal_stt.live.tape import Tape
 from chammal_stt.messages import SAMPLE_RATE, SPEECH_FRAME, RecognisedSegment, RecognisedWord, Recognition
-from chammal_stt.tape import Tape
 
 T = TypeVar("T")
 

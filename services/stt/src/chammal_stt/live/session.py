@@ -20,17 +20,17 @@ from chammal_contracts.live import (
     Start,
 )
 from chammal_kit.logs import component_logger
-from chammal_stt import protocol
-from chammal_stt.dictation import Dictation
-from chammal_stt.ear import Ear, Frame
-from chammal_stt.endpoint import Ended, Endpointer, EndpointRules, Paused, Resumed, Started, Turn
+from chammal_stt.live import protocol
+from chammal_stt.live.dictation import Dictation
+from chammal_stt.live.ear import Ear, Frame
+from chammal_stt.live.endpoint import Ended, Endpointer, EndpointRules, Paused, Resumed, Started, Turn
+from chammal_stt.live.outbox import ClientTooSlow, Outbox
+from chammal_stt.live.protocol import Ending, SessionError, State
+from chammal_stt.live.scribe import Scribe, abandon
+from chammal_stt.live.tape import Tape
+from chammal_stt.live.utterance import FRAME_SECONDS, Utterance, seconds
 from chammal_stt.metrics import SessionOutcome
-from chammal_stt.outbox import ClientTooSlow, Outbox
-from chammal_stt.protocol import Ending, SessionError, State
-from chammal_stt.scribe import Scribe, abandon
 from chammal_stt.settings import SttSettings
-from chammal_stt.tape import Tape
-from chammal_stt.utterance import FRAME_SECONDS, Utterance, seconds
 
 log = component_logger("Live")
 

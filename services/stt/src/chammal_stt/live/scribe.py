@@ -9,8 +9,10 @@ from chammal_contracts.errors import ErrorCode
 from chammal_contracts.live import FinalSeconds, LiveError, LiveStage, Start
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
-from chammal_stt.dictation import Dictation
-from chammal_stt.endpoint import Ended
+from chammal_stt.live.dictation import Dictation
+from chammal_stt.live.endpoint import Ended
+from chammal_stt.live.outbox import Outbox
+from chammal_stt.live.utterance import FRAME_SECONDS, Decode, Decoded, Utterance, seconds
 from chammal_stt.messages import Piece
 from chammal_stt.metrics import (
     LIVE_FINAL_SECONDS,
@@ -20,9 +22,7 @@ from chammal_stt.metrics import (
     PartialOutcome,
     UtteranceOutcome,
 )
-from chammal_stt.outbox import Outbox
 from chammal_stt.settings import SttSettings
-from chammal_stt.utterance import FRAME_SECONDS, Decode, Decoded, Utterance, seconds
 
 log = component_logger("Live")
 

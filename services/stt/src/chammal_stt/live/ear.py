@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from chammal_contracts.live import AudioEncoding, Start
 from chammal_stt.activity import levels
-from chammal_stt.g711 import expand
+from chammal_stt.live.g711 import expand
 from chammal_stt.messages import SPEECH_FRAME
 from chammal_stt.resample import Resampler
 from chammal_stt.vad import SpeechDetector

@@ -1,0 +1,1 @@
+"""Sessions that are recognised while they are spoken: `WS /v1/stream`."""
