@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from bench.stt import machine
-from bench.stt.audio import RATE, Clip, Library
+from bench.stt.audio import Clip, Library
 from bench.stt.run import report
 from bench.stt.score import Score, characters, total
 from bench.stt.sides import ROOT
@@ -34,10 +34,10 @@ PAGE = ROOT / "docs" / "decisions" / "short-windows.md"
 BEGIN, END = "<!-- tables: python -m bench.stt.windows -->", "<!-- end of tables -->"
 FULL_SECONDS = 30.0
 MARGINS = (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
-FIXED = (15.0, 10.0)
+LEAST = (8.0, 10.0, 15.0)
 BEAMS = (1, 3, 5)
 BATCHES = (1, 2, 4, 8)
-PIECES = (8.0, 12.0, 16.0, 20.0, 27.0)
+PIECES = (8.0, 12.0, 16.0, 18.0, 20.0, 27.0)
 PAUSES = (1.0, 2.0)
 
 Audio = npt.NDArray[np.float32]
@@ -64,11 +64,10 @@ Sets = dict[str, list[Sound]]
 
 @dataclass
 class Variant:
-    """One way to decode. `fixed` is the whole window in seconds; else it is the clip and the margin."""
+    """One way to decode."""
 
     options: WhisperOptions
     batch: int = 1
-    fixed: float | None = None
     pieces: Cut | None = None
     """How to cut each clip; None decodes it whole."""
     seconds: list[float] = field(default_factory=list)
@@ -87,15 +86,10 @@ class Variant:
     def _recognise(self, whisper: Whisper, audios: Sequence[Audio], language: str) -> list[str]:
         texts = []
         for first in range(0, len(audios), self.batch):
-            batch = [self._padded(audio) for audio in audios[first : first + self.batch]]
+            batch = audios[first : first + self.batch]
             found = whisper.recognise(batch, [Piece(0, len(audio), language=language) for audio in batch])
             texts += ["".join(part.text for part in one.segments) for one in found]
         return texts
-
-    def _padded(self, audio: Audio) -> Audio:
-        if self.fixed is None:
-            return audio
-        return np.pad(audio, (0, max(0, round(self.fixed * RATE) - len(audio))))
 
 
 class Plain:
@@ -141,12 +135,14 @@ def _sounds(sets: dict[str, list[Clip]]) -> Sets:
 def measure(model: Path, short: Sets, long: Sets, rounds: int) -> str:
     chosen = WhisperOptions()
     windows = {"30 s": Variant(WhisperOptions(margin_seconds=FULL_SECONDS))}
-    windows |= {f"clip + {margin:g} s": Variant(WhisperOptions(margin_seconds=margin)) for margin in MARGINS}
-    windows |= {f"fixed {seconds:g} s": Variant(WhisperOptions(margin_seconds=0), fixed=seconds) for seconds in FIXED}
+    for margin in MARGINS:
+        windows[f"clip + {margin:g} s"] = Variant(WhisperOptions(margin_seconds=margin, shortest_seconds=0))
+    for least in LEAST:
+        windows[f"clip + 2.5 s, at least {least:g} s"] = Variant(WhisperOptions(shortest_seconds=least))
     beams = {str(beam): Variant(WhisperOptions(beam_size=beam)) for beam in BEAMS}
     batches = {str(batch): Variant(chosen, batch) for batch in BATCHES}
     pieces = {f"{seconds:g} s": Variant(chosen, 4, pieces=Cut(piece_seconds=seconds)) for seconds in PIECES}
-    pieces |= {f"16 s, pauses to {pause:g} s": Variant(chosen, 4, pieces=Cut(16, pause)) for pause in PAUSES}
+    pieces |= {f"18 s, pauses to {pause:g} s": Variant(chosen, 4, pieces=Cut(18, pause)) for pause in PAUSES}
     plain = {"faster-whisper": Variant(chosen)}, {"faster-whisper": Variant(chosen)}
     groups = [(short, [*windows.values(), *beams.values(), *batches.values()]), (long, [*pieces.values()])]
     loaded = {variant.options: Whisper(model, variant.options) for _, variants in groups for variant in variants}
@@ -157,7 +153,7 @@ def measure(model: Path, short: Sets, long: Sets, rounds: int) -> str:
             for variant in variants:
                 _take(variant, sets, partial(variant.hear, loaded[variant.options]))
         report(f"round {number + 1} of {rounds}")
-    around = f"margin {chosen.margin_seconds:g} s"
+    around = f"clip + {chosen.margin_seconds:g} s, at least {chosen.shortest_seconds:g} s"
     parts = [
         f"{machine.description(1)} One thread, {rounds} rounds; processor seconds for all clips, ratios to "
         "faster-whisper's own `transcribe`. A point of CER is "

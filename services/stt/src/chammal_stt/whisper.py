@@ -29,8 +29,6 @@ FRAME_SAMPLES = 160
 FULL_WINDOW = 3000
 """Frames, 30 s: the window that Whisper was trained on, and the longest."""
 _WINDOW_STEP = 50
-_SHORTEST_WINDOW = 1000
-"""Frames. All clips up to 7 s share it: what is written of one does not depend on what else is in its batch."""
 _TIME_STEP = 0.02
 _PROMPT_TOKENS = 223
 _CONTEXT_TOKENS = 448
@@ -51,6 +49,8 @@ class WhisperOptions:
     beam_size: int = 5
     margin_seconds: float = 2.5
     """Silence encoded behind the speech."""
+    shortest_seconds: float = 10.0
+    """Of a window. Most short clips share it: what is written of one does not depend on what else is in its batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Whisper:
 
     def recognise(self, audios: Sequence[Audio], pieces: Sequence[Piece]) -> list[Recognition]:
         """The pieces differ in place and language alone. None is longer than 30 s; `words` needs one language."""
-        window = _window(max(len(audio) for audio in audios), self._options.margin_seconds)
+        window = _window(max(len(audio) for audio in audios) / SAMPLE_RATE, self._options)
         encoded = self._encode(audios, window)
         languages = self._languages(encoded, pieces)
         tokenizers = [self._tokenizer(language) for language in languages]
@@ -214,9 +214,9 @@ class Whisper:
         self._model.add_word_timestamps(with_text, tokenizer, encoded, frames, _PREPENDED, _APPENDED, 0.0)
 
 
-def _window(samples: int, margin_seconds: float) -> int:
-    frames = samples / FRAME_SAMPLES + margin_seconds * SAMPLE_RATE / FRAME_SAMPLES
-    return min(FULL_WINDOW, max(_SHORTEST_WINDOW, -int(-frames // _WINDOW_STEP) * _WINDOW_STEP))
+def _window(seconds: float, options: WhisperOptions) -> int:
+    frames = max(seconds + options.margin_seconds, options.shortest_seconds) * SAMPLE_RATE / FRAME_SAMPLES
+    return min(FULL_WINDOW, -int(-frames // _WINDOW_STEP) * _WINDOW_STEP)
 
 
 def _token_limit(seconds: float) -> int:
