@@ -41,3 +41,8 @@ def test_the_text_of_a_call_has_a_line_each_time_the_speaker_changes() -> None:
 def test_the_text_of_one_voice_is_the_text() -> None:
     assert plain_text([Turn(segment(0, 1, " And so")), Turn(segment(1, 2, " my fellow."))]) == "And so my fellow."
     assert plain_text([]) == ""
+
+
+def test_a_channel_in_which_nothing_was_said_is_no_speaker() -> None:
+    assert interleave({"agent": [], "customer": [segment(0, 1, " 네")]}) == [Turn(segment(0, 1, " 네"), "customer")]
+    assert interleave({"agent": [], "customer": []}) == []

@@ -170,6 +170,21 @@ def test_a_split_call_is_one_conversation_in_order_of_time(server, audio: Path) 
     assert all(0 < segment.confidence <= 1 for segment in transcription.segments)
 
 
+def test_a_call_in_which_only_one_side_speaks_is_that_speakers(server, recordings, audio: Path) -> None:
+    with av.open(str(audio / "ko_naver_017.wav")) as container:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)]) / np.float32(32768)
+    stereo = np.column_stack((np.zeros_like(samples), samples)).reshape(-1).astype(np.float32)
+    wav = bytearray(recordings.wav(stereo))
+    wav[22:24] = (2).to_bytes(2, "little")  # channels
+    wav[32:34] = (4).to_bytes(2, "little")  # bytes of a frame
+    fields = {"response_format": "verbose_json", "language": "ko", "channels": "split"}
+    transcription = Transcription.model_validate_json(server.post("call.wav", bytes(wav), **fields).content)
+    assert {segment.speaker for segment in transcription.segments} == {"customer"}
+    streamed = server.post("call.wav", bytes(wav), stream="true", **fields)
+    assert streamed.status_code == 200
+    assert "customer: " in streamed.text
+
+
 def test_a_dual_mono_call_is_transcribed_once(server, recordings, audio: Path) -> None:
     with av.open(str(audio / "ko_naver_017.wav")) as container:
         samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)]) / np.float32(32768)

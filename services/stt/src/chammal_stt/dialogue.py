@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from chammal_stt.messages import RecognisedSegment
 
@@ -35,6 +35,6 @@ def _text(turns: Iterator[Turn]) -> str:
 def _in_turn(segments: Sequence[RecognisedSegment]) -> Iterator[RecognisedSegment]:
     """Each ends where the next begins at the latest. Words keep their times."""
     ordered = sorted(segments, key=lambda segment: (segment.start, segment.end))
-    for segment, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for segment, following in zip_longest(ordered, ordered[1:]):
         end = segment.end if following is None else min(segment.end, following.start)
         yield segment if end == segment.end else replace(segment, end=max(end, segment.start))
