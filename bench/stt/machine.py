@@ -11,10 +11,10 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def processor_seconds(root: int) -> float:
-    """User and system time of the process and all below it, with those that have ended and were waited for."""
+def processes(root: int) -> dict[int, list[str]]:
+    """The process and all below it, with the fields of /proc/PID/stat from the third on."""
     children: dict[int, list[int]] = {}
-    times: dict[int, float] = {}
+    states: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -22,13 +22,21 @@ def processor_seconds(root: int) -> float:
             except OSError:
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-            times[int(entry.name)] = sum(map(int, fields[11:15])) / _TICKS
-    total, pending = 0.0, [root]
-    while pending:
-        pid = pending.pop()
-        total += times.get(pid, 0.0)
-        pending += children.get(pid, [])
-    return total
+            states[int(entry.name)] = fields
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return {pid: states[pid] for pid in found if pid in states}
+
+
+def processor_seconds(root: int) -> float:
+    """User and system time of the process and all below it, with those that have ended and were waited for."""
+    return sum(sum(map(int, fields[11:15])) / _TICKS for fields in processes(root).values())
+
+
+def megabytes(root: int) -> float:
+    """Resident memory of the process and all below it; what they share counts for each."""
+    return sum(int(fields[21]) for fields in processes(root).values()) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def use_cores(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Memory of the stt service while it transcribes a recording of hours: `python bench/six_hours.py [--hours 6]`.
+"""Memory of the stt service while it transcribes a recording of hours: `python -m bench.stt.hours [--hours 6]`.
 
 The recording is the two-channel call of CHAMMAL_TEST_AUDIO every ten minutes and silence between, as FLAC at 8 kHz,
 sent with channels=split and stream=true. Prints the memory of all processes of the service when idle and at the peak.
@@ -7,8 +7,6 @@ sent with channels=split and stream=true. Prints the memory of all processes of 
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,16 +15,16 @@ from pathlib import Path
 import av
 import httpx2
 import numpy as np
+from bench.stt.machine import megabytes
+from bench.stt.sides import ROOT, Chammal
 
-ROOT = Path(__file__).resolve().parents[1]
 AUDIO = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
-PORT = 8993
+CALL = "ko_call_two_channel_8k.wav"
 RATE = 8_000
-ADDRESS = f"http://127.0.0.1:{PORT}"
 
 
 def build(path: Path, hours: int) -> None:
-    with av.open(str(AUDIO / "ko_call_two_channel_8k.wav")) as container:
+    with av.open(str(AUDIO / CALL)) as container:
         call = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in container.decode(audio=0)])
     ten_minutes = np.zeros((RATE * 599, 2), np.int16)  # six hours of them are within the service's limit
     ten_minutes[: len(call)] = call
@@ -43,52 +41,13 @@ def build(path: Path, hours: int) -> None:
         container.mux(stream.encode(None))
 
 
-def processes(root: int) -> list[int]:
-    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-    parents = [tuple(map(int, line.split())) for line in listed.splitlines()[1:]]
-    found = [root]
-    for parent in found:
-        found += [pid for pid, above in parents if above == parent]
-    return found
-
-
-def megabytes(root: int) -> float:
-    total = 0
-    for pid in processes(root):
-        try:
-            status = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-    return total / 1024
-
-
-def start() -> "subprocess.Popen[bytes]":
-    environment = os.environ | {
-        "CHAMMAL_STT_PORT": str(PORT),
-        "CHAMMAL_STT_LOG_LEVEL": "WARNING",
-        "CHAMMAL_MODELS_DIR": str(Path(os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models")).absolute()),
-        "CHAMMAL_MODELS_MANIFEST": str(ROOT / "models" / "manifest.toml"),
-    }
-    service = subprocess.Popen([sys.executable, "-m", "chammal_stt"], env=environment)
-    for _ in range(300):
-        try:
-            if httpx2.get(f"{ADDRESS}/ready").status_code == 200:
-                return service
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.2)
-    service.terminate()
-    raise SystemExit("the stt service did not become ready")
-
-
-def transcribe(path: Path) -> dict[str, object]:
+def transcribe(address: str, path: Path) -> dict[str, object]:
     fields = {"language": "ko", "channels": "split", "stream": "true", "response_format": "verbose_json"}
     last: dict[str, object] = {}
     with (
         path.open("rb") as recording,
         httpx2.stream(
-            "POST", f"{ADDRESS}/v1/audio/transcriptions", files={"file": recording}, data=fields, timeout=7200
+            "POST", f"{address}/v1/audio/transcriptions", files={"file": recording}, data=fields, timeout=7200
         ) as answer,
     ):
         for line in answer.iter_lines():
@@ -100,12 +59,17 @@ def transcribe(path: Path) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=int, default=6)
-    hours = parser.parse_args().hours
+    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    arguments = parser.parse_args()
+    hours = arguments.hours
     with tempfile.TemporaryDirectory() as workshop:
         path = Path(workshop) / "hours.flac"
         build(path, hours)
-        service = start()
+        service = Chammal(arguments.models_dir.resolve() / "whisper-base", threads=1)
+        service.start()
         try:
+            address = f"http://127.0.0.1:{service.port}"
+            transcribe(address, AUDIO / CALL)  # every process is up after it, with the model
             idle = megabytes(service.pid)
             peaks, over = [idle], threading.Event()
 
@@ -117,13 +81,12 @@ def main() -> None:
             watcher.start()
             begun = time.monotonic()
             try:
-                done = transcribe(path)
+                done = transcribe(address, path)
             finally:
                 over.set()
                 watcher.join()
         finally:
-            service.terminate()
-            service.wait()
+            service.stop()
     if done.get("type") != "transcript.text.done":
         raise SystemExit(f"it ended with {done}")
     print(
