@@ -2,8 +2,10 @@
 
 import threading
 import wave
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 
 import av
@@ -202,23 +204,33 @@ def test_switching_the_default_under_load_fails_no_request(
 ) -> None:
     server = two(max_models=places, queue=400, queue_seconds=300, max_uploads=400)
     client = httpx2.Client(base_url=server.client.base_url, timeout=300, limits=httpx2.Limits(max_connections=None))
-    answered = threading.Event()
+    answered = threading.Condition()
+    finished = threading.Event()
     switches: list[int] = []
-    models: set[str] = set()
+    models: Counter[str] = Counter()
 
     def switch() -> None:
-        while not answered.is_set():
-            switches.append(make_default(server, (TINY, BASE)[len(switches) % 2]).status_code)
+        """Each new default answers something before the next takes over: the old one comes back without loading."""
+        for model in cycle((TINY, BASE)):
+            with answered:
+                before = models[model]
+            switches.append(make_default(server, model).status_code)
+            with answered:
+                answered.wait_for(lambda: models[model] > before or finished.is_set(), timeout=300)  # noqa: B023
+            if finished.is_set():
+                return
 
     def ask(_: int) -> None:
         """Once, and again until there has been something to switch under."""
         fields = {"language": "en", "response_format": "verbose_json"}
-        for _ in range(20):
+        for _ in range(100):
             answer = client.post("/v1/audio/transcriptions", files={"file": fellow_americans}, data=fields)
             assert answer.status_code == 200, answer.text
             assert "americans" in answer.json()["text"].lower()
-            models.add(answer.json()["model"])
-            if len(switches) > 3 and models == {BASE, TINY}:
+            with answered:
+                models[answer.json()["model"]] += 1
+                answered.notify_all()
+            if len(switches) > 3 and len(models) == 2:
                 return
 
     switching = threading.Thread(target=switch)
@@ -227,8 +239,10 @@ def test_switching_the_default_under_load_fails_no_request(
         with client, ThreadPoolExecutor(requests) as callers:
             list(callers.map(ask, range(requests)))
     finally:
-        answered.set()
+        finished.set()
+        with answered:
+            answered.notify_all()
         switching.join()
-    assert models == {BASE, TINY}
+    assert set(models) == {BASE, TINY}
     assert len(switches) > 3
     assert set(switches) == {200}
