@@ -1,7 +1,8 @@
 """Memory of the stt service while it transcribes a recording of hours: `python -m bench.stt.hours [--hours 6]`.
 
 The recording is the two-channel call of CHAMMAL_TEST_AUDIO every ten minutes and silence between, as FLAC at 8 kHz,
-sent with channels=split and stream=true. Prints the memory of all processes of the service when idle and at the peak.
+sent with channels=split; with --continuous an English reader without a pause, in one channel. Both are sent with
+stream=true. Prints the memory of all processes of the service when idle and at the peak.
 """
 
 import argparse
@@ -15,25 +16,36 @@ from pathlib import Path
 import av
 import httpx2
 import numpy as np
+from bench.stt.audio import Samples, decode, decode_channels
 from bench.stt.machine import megabytes
 from bench.stt.sides import ROOT, Chammal
 
 AUDIO = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
 CALL = "ko_call_two_channel_8k.wav"
+READER = "en_katiesteve_mono.wav"
 RATE = 8_000
+PART_SECONDS = 599
+"""Ten minutes, a little less: six hours of them are within the service's limit."""
 
 
-def build(path: Path, hours: int) -> None:
-    with av.open(str(AUDIO / CALL)) as container:
-        call = np.concatenate([frame.to_ndarray().reshape(-1, 2) for frame in container.decode(audio=0)])
-    ten_minutes = np.zeros((RATE * 599, 2), np.int16)  # six hours of them are within the service's limit
-    ten_minutes[: len(call)] = call
+def calls() -> Samples:
+    part = np.zeros((RATE * PART_SECONDS, 2), np.int16)
+    call = decode_channels(AUDIO / CALL, RATE).T
+    part[: len(call)] = call
+    return part
+
+
+def reader() -> Samples:
+    return np.resize(decode(AUDIO / READER, RATE), RATE * PART_SECONDS).reshape(-1, 1)
+
+
+def build(path: Path, hours: int, part: Samples) -> None:
     with av.open(str(path), "w", format="flac") as container:
         stream = container.add_stream("flac", rate=RATE)
-        stream.layout, stream.format = "stereo", "s16"
+        stream.layout, stream.format = ("mono", "stereo")[part.shape[1] - 1], "s16"
         queue = av.AudioFifo()
         for _ in range(hours * 6):
-            frame = av.AudioFrame.from_ndarray(ten_minutes.reshape(1, -1), format="s16", layout="stereo")
+            frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout=stream.layout.name)
             frame.sample_rate = RATE
             queue.write(frame)
             while (piece := queue.read(4096)) is not None:
@@ -41,13 +53,13 @@ def build(path: Path, hours: int) -> None:
         container.mux(stream.encode(None))
 
 
-def transcribe(address: str, path: Path) -> dict[str, object]:
-    fields = {"language": "ko", "channels": "split", "stream": "true", "response_format": "verbose_json"}
+def transcribe(address: str, path: Path, fields: dict[str, str]) -> dict[str, object]:
+    fields = {**fields, "stream": "true", "response_format": "verbose_json"}
     last: dict[str, object] = {}
     with (
         path.open("rb") as recording,
         httpx2.stream(
-            "POST", f"{address}/v1/audio/transcriptions", files={"file": recording}, data=fields, timeout=7200
+            "POST", f"{address}/v1/audio/transcriptions", files={"file": recording}, data=fields, timeout=15_000
         ) as answer,
     ):
         for line in answer.iter_lines():
@@ -59,17 +71,22 @@ def transcribe(address: str, path: Path) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=int, default=6)
+    parser.add_argument("--continuous", action="store_true", help="speech without a pause")
+    parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
     arguments = parser.parse_args()
-    hours = arguments.hours
+    hours, continuous = arguments.hours, arguments.continuous
+    fields = {"language": "en"} if continuous else {"language": "ko", "channels": "split"}
     with tempfile.TemporaryDirectory() as workshop:
         path = Path(workshop) / "hours.flac"
-        build(path, hours)
-        service = Chammal(arguments.models_dir.resolve() / "whisper-base", threads=1)
+        build(path, hours, reader() if continuous else calls())
+        service = Chammal(arguments.models_dir.resolve() / arguments.model, threads=1)
         service.start()
         try:
             address = f"http://127.0.0.1:{service.port}"
-            transcribe(address, AUDIO / CALL)  # every process is up after it, with the model
+            transcribe(
+                address, AUDIO / (READER if continuous else CALL), fields
+            )  # every process is up after it, with the model
             idle = megabytes(service.pid)
             peaks, over = [idle], threading.Event()
 
@@ -81,7 +98,7 @@ def main() -> None:
             watcher.start()
             begun = time.monotonic()
             try:
-                done = transcribe(address, path)
+                done = transcribe(address, path, fields)
             finally:
                 over.set()
                 watcher.join()

@@ -178,6 +178,7 @@ class Chammal(HttpSide):
     def environment(self) -> dict[str, str]:
         return {
             "CHAMMAL_STT_PORT": str(self.port),
+            "CHAMMAL_STT_MODEL": self.model.name,
             "CHAMMAL_STT_LOG_LEVEL": "WARNING",
             "CHAMMAL_MODELS_DIR": str(self.model.parent),
             "CHAMMAL_MODELS_MANIFEST": str(ROOT / "models" / "manifest.toml"),
