@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import AttemptOutcome, BreakerState, FailureType
 from chammal_kit.deadline import Deadline, set_deadline
+from chammal_kit.problems import Problem
 from chammal_kit.request_id import enter_request
 from chammal_kit.upstream import Reply, Timeouts, Upstream, UpstreamError, UpstreamPolicy, UpstreamRejected
 
@@ -400,6 +402,17 @@ async def test_an_open_breaker_rejects_without_touching_the_network_and_recovers
         assert subject.breaker.state is BreakerState.HALF_OPEN
         await subject.request("GET", "/")
         assert subject.breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("retry_after", ["", "Retry-After: 1\r\n"])
+async def test_an_upstream_that_sheds_load_is_neither_asked_again_nor_blamed(faults: Any, retry_after: str) -> None:
+    told = Problem(503, ErrorCode.OVERLOADED, "full").body().model_dump_json().encode()
+    faults.always(status(503, retry_after, told))
+    async with using(faults, retries=1) as subject:
+        for _ in range(20):
+            assert (await failing(subject)).failure is FailureType.UNAVAILABLE
+        assert subject.breaker.state is BreakerState.CLOSED
+    assert len(faults.seen) == 20
 
 
 async def test_a_failed_health_check_changes_nothing(faults: Any) -> None:

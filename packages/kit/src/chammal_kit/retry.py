@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 
 from chammal_contracts.stages import FailureType
-from chammal_kit.upstream_errors import UpstreamError
+from chammal_kit.upstream_errors import Evidence, UpstreamError
 
 T = TypeVar("T")
 
@@ -61,8 +61,10 @@ class RetryPlanned:
 
 
 def worth_retrying(error: BaseException | None) -> bool:
-    """A read time-out is not: the model is still at work."""
+    """A read time-out is not: the model is still at work. Nor is the 503 of an upstream that is well, and full."""
     if not isinstance(error, UpstreamError):
+        return False
+    if error.http_status == 503 and error.evidence is Evidence.NONE:
         return False
     return error.http_status in _RETRYABLE_STATUSES or (error.http_status is None and error.failure in _RETRYABLE)
 

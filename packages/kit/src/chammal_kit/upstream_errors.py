@@ -87,7 +87,7 @@ def from_status(upstream: str, status: int, headers: Mapping[str, str], body: by
         failure = FailureType.RATE_LIMITED
     elif status == 503:
         failure = FailureType.UNAVAILABLE
-        if _lacks_weights(body):  # of one model; a caller may name it as often as it likes
+        if _is_well(body):
             evidence = Evidence.NONE
     elif status == 408:  # our sender was slow, which says nothing about the upstream
         evidence = Evidence.NONE
@@ -107,13 +107,16 @@ def from_status(upstream: str, status: int, headers: Mapping[str, str], body: by
     )
 
 
-def _lacks_weights(body: bytes) -> bool:
-    """It names the command that fetches them."""
+def _is_well(body: bytes) -> bool:
+    """It sheds load that is too much for it, or lacks weights that a caller named, and says so: a breaker that opened
+    on either would refuse what the upstream can do."""
     try:
         problem = ProblemBody.model_validate_json(body)
     except ValidationError:
         return False
-    return problem.code is ErrorCode.MODEL_UNAVAILABLE and "command" in (problem.model_extra or {})
+    if problem.code is ErrorCode.MODEL_UNAVAILABLE:
+        return "command" in (problem.model_extra or {})
+    return problem.code is ErrorCode.OVERLOADED
 
 
 def parse_retry_after(value: str | None) -> float | None:
