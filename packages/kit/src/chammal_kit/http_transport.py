@@ -7,7 +7,8 @@ write (how long no piece of the body is taken) and read (up to the headers; whoe
 import asyncio
 import os
 import select
-from collections.abc import AsyncGenerator, AsyncIterable
+import socket
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 from weakref import WeakSet
@@ -38,12 +39,16 @@ _NAMES: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
 )
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 
+OpenSocket = Callable[[aiohttp.AddrInfoType], socket.socket]
+"""Makes the socket for one resolved address, which it may refuse with an OSError."""
+
 
 class HttpTransport(httpx2.AsyncBaseTransport):
     """Belongs to the event loop of its first request. Connections are not limited: the bulkhead does that."""
 
-    def __init__(self, *, keep_alive: float) -> None:
+    def __init__(self, *, keep_alive: float, open_socket: OpenSocket | None = None) -> None:
         self._keep_alive = keep_alive
+        self._open_socket = open_socket
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -82,7 +87,9 @@ class HttpTransport(httpx2.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keep_alive, use_dns_cache=False),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=self._keep_alive, use_dns_cache=False, socket_factory=self._open_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=_Sending,
             skip_auto_headers=_NOT_ADDED,
@@ -266,6 +273,8 @@ def _told(error: Exception) -> str:
     """aiohttp names our inner addresses in its messages, which end in callers' answers."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "no TLS with a certificate that can be verified"
     if isinstance(error, aiohttp.ClientConnectorError):
         return os.strerror(error.os_error.errno) if error.os_error.errno else "cannot connect"
     return str(error) or type(error).__name__
