@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 import chammal_api.tally
+import chammal_kit.limit_metrics
 import chammal_kit.metrics
 import chammal_kit.outbound_metrics
 import chammal_llm_gateway.metrics
@@ -22,6 +23,7 @@ DOCUMENT = ROOT / "docs" / "metrics.md"
 SECTIONS: dict[str, ModuleType] = {
     "Every service": chammal_kit.metrics,
     "Calls to other services: api and llm-gateway": chammal_kit.outbound_metrics,
+    "What is let in: stt, llm-gateway and tts": chammal_kit.limit_metrics,
     "api": chammal_api.tally,
     "stt": chammal_stt.metrics,
     "llm-gateway": chammal_llm_gateway.metrics,
