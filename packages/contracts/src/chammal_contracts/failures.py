@@ -1,8 +1,18 @@
 """`GET /v1/failures`: totals since the process started."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel
 
 from chammal_contracts.stages import BreakerState, Stage
+
+
+class Environment(StrEnum):
+    """What a mesh is for. Drills are refused in production."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
 
 
 class StageFailures(BaseModel):
@@ -17,4 +27,5 @@ class StageFailures(BaseModel):
 class FailureReport(BaseModel):
     since: str
     """When the process began counting, ISO 8601 in UTC."""
+    environment: Environment
     stages: list[StageFailures]

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from chammal_contracts.failures import Environment
 from chammal_kit.settings import ServiceSettings, settings_config
 
 
@@ -13,6 +14,10 @@ class ApiSettings(ServiceSettings):
     model_config = settings_config("CHAMMAL_API_")
 
     port: int = Field(default=8003, ge=0, le=65535, description="Port to listen on.")
+    environment: Environment = Field(
+        default=Environment.DEVELOPMENT,
+        description="`development`, `staging` or `production`, where `chammal drill` refuses to break anything.",
+    )
     stt_url: str = Field(default="http://127.0.0.1:8001", description="Address of the stt service.")
     llm_url: str = Field(default="http://127.0.0.1:8002", description="Address of the llm-gateway service.")
     tts_url: str = Field(default="http://127.0.0.1:8004", description="Address of the tts service.")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from chammal_contracts.failures import FailureReport, StageFailures
+from chammal_contracts.failures import Environment, FailureReport, StageFailures
 from chammal_contracts.stages import BreakerState, Stage, StageReport, StageStatus
 from chammal_kit.metrics import STAGE_BUCKETS
 
@@ -65,9 +65,10 @@ class Tally:
             if report.status is not StageStatus.SKIPPED:
                 SECONDS.labels(report.stage).observe(report.seconds)
 
-    def report(self, breakers: dict[Stage, BreakerState]) -> FailureReport:
+    def report(self, breakers: dict[Stage, BreakerState], environment: Environment) -> FailureReport:
         return FailureReport(
             since=self._since.isoformat(timespec="seconds"),
+            environment=environment,
             stages=[self._of(stage, breakers.get(stage)) for stage in COUNTED],
         )
 

@@ -29,4 +29,4 @@ async def get_failures(request: Request) -> FailureReport:
         Stage.ANALYSIS: state["llm"].breaker.state,
         Stage.TTS: state["tts"].breaker.state,
     }
-    return state["tally"].report(breakers)
+    return state["tally"].report(breakers, state["settings"].environment)
