@@ -39,7 +39,7 @@ class Session:
     """With the time each came."""
     partials: int = 0
     flickers: int = 0
-    """Partials whose stable text is not how the next one begins."""
+    """Partials and finals that do not begin with the stable text of the partial before them."""
     errors: list[str] = field(default_factory=list)
 
     def delays(self) -> list[float]:
@@ -176,6 +176,7 @@ def listen(socket: ClientConnection, session: Session) -> None:
                 session.flickers += not event["text"].startswith(stable.get(event["utterance"], ""))
                 stable[event["utterance"]] = event["stable"]
             case "final":
+                session.flickers += not event["text"].startswith(stable.get(event["utterance"], ""))
                 session.finals.append((now, event))
             case "error":
                 session.errors.append(event["detail"])

@@ -126,6 +126,7 @@ def check_order(events: list[ServerEvent]) -> None:
             case Final():
                 assert state[event.utterance] == "stopped"
                 state[event.utterance] = "final"
+                assert event.text.startswith(stable.get(event.utterance, ""))
                 assert event.start < event.end
                 assert all(event.start - 1.5 <= word.start <= word.end <= event.end + 1 for word in event.words)
     assert set(state.values()) == {"final"}

@@ -92,6 +92,7 @@ class Recogniser:
         self.cancelled: list[Piece] = []
         self.heard: list[Samples] = []
         self.failure: Problem | None = None
+        self.final_word = "word"
         self.held: set[Priority] = set()
         self._released = asyncio.Event()
         self._called = asyncio.Condition()
@@ -129,7 +130,8 @@ class Recogniser:
 
     def _write(self, piece: Piece) -> Recognition:
         seconds = piece.samples / SAMPLE_RATE
-        words = [f" word{number}" for number in range(1 + int(seconds))]
+        name = "word" if piece.quick else self.final_word
+        words = [f" {name}{number}" for number in range(1 + int(seconds))]
         each = seconds / len(words)
         timed = [RecognisedWord(word, at * each, (at + 1) * each, 0.9) for at, word in enumerate(words)]
         segment = RecognisedSegment(
@@ -235,6 +237,27 @@ async def test_partials_name_a_prefix_that_only_grows(session: Running, client: 
         if before.utterance == after.utterance:
             assert after.stable.startswith(before.stable)
         assert after.text.startswith(after.stable)
+
+
+async def test_a_final_keeps_what_was_stable_and_tells_what_it_would_have_written(
+    session: Running, client: Client, recogniser: Recogniser, speech: Samples
+) -> None:
+    recogniser.final_word = "ward"
+    client.start()
+    for chunk in chunks(speech[: 6 * SAMPLE_RATE]):
+        client.say(chunk)
+        await asyncio.sleep(0)
+    client.say(FINISH)
+    await ending(session)
+    stable = {partial.utterance: partial.stable for partial in client.of(Partial)}
+    assert any(stable.values())
+    for final in client.of(Final):
+        shown = stable.get(final.utterance, "")
+        assert final.text.startswith(shown)
+        assert final.text.endswith(f"ward{len(final.words) - 1}")
+        assert final.text.split() == [word.word for word in final.words]
+        assert (final.reread is not None) == bool(shown)
+        assert final.reread is None or final.reread.startswith("ward0 ward1")
 
 
 async def test_no_audio_is_lost_where_an_endless_utterance_is_cut(

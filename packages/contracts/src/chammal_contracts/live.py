@@ -103,7 +103,7 @@ class Partial(BaseModel):
     """How far the audio was heard."""
     text: str
     stable: str
-    """A prefix of `text`. It only grows from one partial of the utterance to the next."""
+    """A prefix of `text`, and of the utterance's later partials and its final: it only grows."""
 
 
 class EndReason(StrEnum):
@@ -135,7 +135,10 @@ class FinalSeconds(BaseModel):
 
 
 class Final(BaseModel):
-    """One utterance, for good. `text` is empty where nothing that was written can be believed; `suspect` says why."""
+    """One utterance, for good. `text` begins with the last `stable`.
+
+    Without that it is empty where nothing that was written can be believed; `suspect` says why.
+    """
 
     type: Literal["final"] = "final"
     utterance: int
@@ -146,8 +149,8 @@ class Final(BaseModel):
     language: str
     confidence: float = Field(ge=0.0, le=1.0)
     suspect: list[Suspect]
-    revised: bool
-    """The text does not begin with the last `stable`: the wider search of the final found better."""
+    reread: str | None
+    """What the wider search of the final wrote, where it does not begin with `stable`. `text` has kept that."""
     partials_dropped: int
     """That were due, and left out because the service was busy or the client slow."""
     seconds: FinalSeconds

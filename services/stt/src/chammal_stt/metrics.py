@@ -83,7 +83,9 @@ LIVE_SESSIONS = Gauge("chammal_stt_live_open_sessions", "Live sessions that are 
 LIVE_ENDINGS = Counter("chammal_stt_live_sessions_total", "Live sessions, by how they ended.", ["outcome"])
 LIVE_UTTERANCES = Counter("chammal_stt_live_utterances_total", "Live utterances, by what became of them.", ["outcome"])
 LIVE_PARTIALS = Counter("chammal_stt_live_partials_total", "Partials that were due, by whether they went.", ["outcome"])
-LIVE_REVISED = Counter("chammal_stt_live_revised_total", "Finals that changed what had been shown as stable.")
+LIVE_REREAD = Counter(
+    "chammal_stt_live_reread_total", "Finals whose own decode differs from what had been shown as stable."
+)
 LIVE_FINAL_SECONDS = Histogram(
     "chammal_stt_live_final_seconds", "Seconds from an utterance's endpoint to its final.", buckets=STAGE_BUCKETS
 )

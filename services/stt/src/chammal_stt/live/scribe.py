@@ -17,7 +17,7 @@ from chammal_stt.messages import Piece
 from chammal_stt.metrics import (
     LIVE_FINAL_SECONDS,
     LIVE_PARTIALS,
-    LIVE_REVISED,
+    LIVE_REREAD,
     LIVE_UTTERANCES,
     PartialOutcome,
     UtteranceOutcome,
@@ -167,8 +167,8 @@ class Scribe:
                 self._language = final.language
             LIVE_FINAL_SECONDS.observe(final.seconds.after_endpoint)
             LIVE_UTTERANCES.labels(UtteranceOutcome.TEXT if final.text else UtteranceOutcome.EMPTY).inc()
-            if final.revised:
-                LIVE_REVISED.inc()
+            if final.reread is not None:
+                LIVE_REREAD.inc()
             if self._settings.log_text:
                 log.info("Utterance %d: %s", utterance.number, final.text)
 

@@ -11,7 +11,7 @@ import numpy as np
 from chammal_contracts.asr import Suspect, Word
 from chammal_contracts.live import Final, FinalSeconds, Partial
 from chammal_stt.honesty import examine
-from chammal_stt.live.agreement import Agreement
+from chammal_stt.live.agreement import Agreement, text
 from chammal_stt.live.ear import Frame
 from chammal_stt.live.endpoint import Ended, Started
 from chammal_stt.live.tape import Tape
@@ -102,18 +102,20 @@ class Utterance:
         )
 
     def final(self, recognition: Recognition, ended: Ended, took: FinalSeconds) -> Final:
+        """It begins with what has been shown as stable, whatever its own decode wrote there."""
         kept, suspect = self._examine(recognition, ended.end)
-        text = _text(kept)
+        own, stable = _text(kept), self.agreement.stable
+        words = self.agreement.conclude([word for segment in kept for word in segment.words or ()])
         return Final(
             utterance=self.number,
             start=seconds(self.started.onset),
             end=seconds(ended.speech_end),
-            text=text,
-            words=[self._word(word) for segment in kept for word in segment.words or ()],
+            text=text(words) if stable else own,
+            words=[self._word(word) for word in words],
             language=recognition.language,
             confidence=_confidence(kept),
             suspect=suspect,
-            revised=not text.startswith(self.agreement.stable),
+            reread=None if own.startswith(stable) else own,
             partials_dropped=self.partials_dropped,
             seconds=took,
         )
