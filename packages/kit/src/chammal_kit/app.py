@@ -14,6 +14,7 @@ from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Health
 from chammal_kit.deadline import Deadline, set_deadline
+from chammal_kit.draining import install_draining
 from chammal_kit.logs import component_logger
 from chammal_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS, metrics_endpoint
 from chammal_kit.problems import Problem, install_problem_handlers
@@ -50,6 +51,7 @@ def create_app(*, service: str, distribution: str, lifespan: Lifespan, routers: 
     for router in routers:
         app.include_router(router)
     install_problem_handlers(app)
+    install_draining(app)
     app.add_middleware(RequestContext)
     return app
 

@@ -1,6 +1,6 @@
 """Metrics of the HTTP server. Services add theirs beside it, all in prometheus_client's default registry."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import REGISTRY
 from starlette.requests import Request
@@ -16,6 +16,17 @@ HTTP_REQUESTS = Counter(
 HTTP_SECONDS = Histogram(
     "chammal_http_request_seconds", "Seconds from request to last byte.", ["route"], buckets=HTTP_BUCKETS
 )
+LOOP_LAG = Histogram(
+    "chammal_loop_lag_seconds",
+    "How late the event loop was, measured twice a second.",
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0),
+)
+PROCESS_TASKS = Gauge("chammal_process_tasks", "Tasks of the event loop.")
+PROCESS_THREADS = Gauge("chammal_process_threads", "Threads that Python knows of.")
+
+REFUSED = Counter("chammal_refused_total", "Requests refused at the door, by code.", ["code"])
+KEYS = Gauge("chammal_keys", "API keys that are known.")
+KEYS_BROKEN = Gauge("chammal_keys_file_broken", "1: the file of keys cannot be read, those from before stay valid.")
 
 
 async def metrics_endpoint(request: Request) -> Response:

@@ -32,6 +32,19 @@ class ServiceSettings(BaseSettings):
     models_dir: Path = Field(default=Path("models"), description="Where model weights lie.")
     models_manifest: Path = Field(default=Path("models/manifest.toml"), description="The list of models and hashes.")
     shutdown_seconds: int = Field(default=20, ge=0, description="How long to finish requests in flight on SIGTERM.")
+    blocked_seconds: float = Field(
+        default=60.0, ge=0, description="A process whose event loop is blocked for so long ends itself; 0 never."
+    )
+    operations_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="A second port for /metrics, /docs, /openapi.json and the details of /ready, which then leave the "
+        "public one; 0 keeps them there. One for each service.",
+    )
+    operations_host: str | None = Field(
+        default=None, description="Address of that port; unset, that of the public one."
+    )
 
     @classmethod
     def settings_customise_sources(
