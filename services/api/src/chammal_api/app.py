@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from chammal_api.clients.agent import AgentClient
+from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
 from chammal_api.live import LiveSessions
@@ -18,6 +17,7 @@ from chammal_api.state import State
 from chammal_api.tally import Tally
 from chammal_kit.app import Lifespan, create_app
 from chammal_kit.breaker import BreakerPolicy
+from chammal_kit.egress import Egress
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
 
 
@@ -42,10 +42,8 @@ def _lifespan(settings: ApiSettings) -> Lifespan:
             stt = await upstream("stt", settings.stt_url, settings.stt_seconds)
             llm = await upstream("llm-gateway", settings.llm_url, settings.llm_seconds)
             tts = await upstream("tts", settings.tts_url, settings.tts_seconds)
-            agents = {}
-            for url in settings.agent_urls:
-                origin, path = _split(url)
-                agents[url] = AgentClient(await upstream(f"agent {origin}", origin, settings.llm_seconds), path)
+            egress = Egress(settings.agent_urls, settings.agent_networks)
+            agents = await stack.enter_async_context(aclosing(Agents(egress, _policy(settings, settings.llm_seconds))))
             live = LiveSessions(stt, settings)
             app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
@@ -54,6 +52,7 @@ def _lifespan(settings: ApiSettings) -> Lifespan:
                 stt=stt,
                 llm=llm,
                 tts=tts,
+                agents=agents,
                 pipeline=Pipeline(SttClient(stt), LlmClient(llm), agents),
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=Tally(),
@@ -61,13 +60,6 @@ def _lifespan(settings: ApiSettings) -> Lifespan:
             )
 
     return lifespan
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Origin and path, as an Upstream takes them."""
-    parts = urlsplit(url)
-    path = parts.path or "/"
-    return f"{parts.scheme}://{parts.netloc}", f"{path}?{parts.query}" if parts.query else path
 
 
 def _policy(settings: ApiSettings, seconds: float) -> UpstreamPolicy:

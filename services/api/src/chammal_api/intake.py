@@ -11,11 +11,13 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from chammal_api.audio_root import confine
+from chammal_api.clients.agents import Agents
 from chammal_api.settings import ApiSettings
 from chammal_contracts import headers as wire
 from chammal_contracts.asr import Channels
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.transcribe import AgentRequestFormat, OnFailure
+from chammal_kit.address import Address, AddressError
 from chammal_kit.body_limit import limit_body
 from chammal_kit.problems import Problem
 
@@ -41,7 +43,7 @@ class CallRequest:
     hotwords: str
     normalise: bool
     check_elements: bool
-    agent_url: str | None
+    agent_url: Address | None
     agent_format: AgentRequestFormat
     on_failure: OnFailure
 
@@ -51,13 +53,13 @@ class CallRequest:
 
 
 @asynccontextmanager
-async def read_call(request: Request, settings: ApiSettings) -> AsyncIterator[CallRequest]:
+async def read_call(request: Request, settings: ApiSettings, agents: Agents) -> AsyncIterator[CallRequest]:
     """The recording is spooled to disk beyond 1 MiB, and deleted when the context ends."""
     limited = limit_body(request, settings.max_upload_bytes + MULTIPART_OVERHEAD)
     async with limited.form(max_files=1, max_fields=32) as form:
         audio = await _audio(form, settings)
         try:
-            yield _parse(form, request, audio, settings)
+            yield _parse(form, request, audio, settings, agents)
         finally:
             await audio.close()
 
@@ -74,20 +76,13 @@ async def _audio(form: FormData, settings: ApiSettings) -> UploadFile:
     return UploadFile(await to_thread.run_sync(path.open, "rb"), size=path.stat().st_size, filename=path.name)
 
 
-def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSettings) -> CallRequest:
+def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSettings, agents: Agents) -> CallRequest:
     size = audio.size or 0
     if size == 0:
         raise Problem(400, ErrorCode.AUDIO_EMPTY, "The recording is empty (0 bytes).")
     if size > settings.max_upload_bytes:
         raise Problem(
             413, ErrorCode.UPLOAD_TOO_LARGE, f"The recording is larger than {settings.max_upload_bytes:,} bytes."
-        )
-    agent_url = _text(form, "agent_url") or None
-    if agent_url is not None and agent_url not in settings.agent_urls:
-        raise Problem(
-            403,
-            ErrorCode.AGENT_URL_NOT_ALLOWED,
-            "agent_url is not on the list of allowed agents. An operator adds it to CHAMMAL_API_AGENT_URLS.",
         )
     language = _text(form, "language") or settings.language
     on_failure = (
@@ -101,7 +96,7 @@ def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSet
         hotwords=_hotwords(form),
         normalise=_boolean(form, "normalise"),
         check_elements=_boolean(form, "incomplete_elements_check"),
-        agent_url=agent_url,
+        agent_url=_agent_url(form, agents),
         agent_format=_choice(
             "agent_request_format", _text(form, "agent_request_format"), AgentRequestFormat.PROMPT_BASED
         ),
@@ -112,6 +107,18 @@ def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSet
 def _text(form: FormData, name: str) -> str:
     value = form.get(name)
     return value.strip() if isinstance(value, str) else ""
+
+
+def _agent_url(form: FormData, agents: Agents) -> Address | None:
+    text = _text(form, "agent_url")
+    try:
+        return agents.admit(text) if text else None
+    except AddressError as error:
+        raise Problem(
+            403,
+            ErrorCode.AGENT_URL_NOT_ALLOWED,
+            f"agent_url: {error} An operator adds an agent to CHAMMAL_API_AGENT_URLS.",
+        ) from None
 
 
 def _hotwords(form: FormData) -> str:

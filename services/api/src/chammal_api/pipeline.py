@@ -1,9 +1,7 @@
 """One call: recording in, transcript and analysis out, each stage with its own report."""
 
-from collections.abc import Mapping
-
 from chammal_api.analysis import Analysis
-from chammal_api.clients.agent import AgentClient
+from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
 from chammal_api.intake import CallRequest
@@ -17,7 +15,7 @@ agent_log = component_logger("AgentBackend")
 
 
 class Pipeline:
-    def __init__(self, stt: SttClient, llm: LlmClient, agents: Mapping[str, AgentClient]) -> None:
+    def __init__(self, stt: SttClient, llm: LlmClient, agents: Agents) -> None:
         self._stt = stt
         self._llm = llm
         self._agents = agents
@@ -46,7 +44,8 @@ class Pipeline:
     async def _ask(self, call: CallRequest, transcript: str) -> Outcome[Analysis]:
         if call.agent_url is None:
             return await self._llm.analyse(transcript)
-        first = await self._agents[call.agent_url].analyse(transcript, call.agent_format)
+        agent = await self._agents.get(call.agent_url)
+        first = await agent.analyse(call.agent_url.target, transcript, call.agent_format)
         if not first.failed:
             return first
         agent_log.error("the external agent failed: %s", first.report.error)

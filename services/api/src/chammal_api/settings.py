@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic_settings import NoDecode
 
 from chammal_contracts.failures import Environment
+from chammal_kit.egress import Egress
 from chammal_kit.settings import ServiceSettings, settings_config
 
 
@@ -24,7 +25,12 @@ class ApiSettings(ServiceSettings):
     language: str = Field(default="ko", description="Language of calls when a request names none; `auto` detects it.")
     audio_root: Path = Field(default=Path("audio"), description="`file_path` may name recordings below this folder.")
     agent_urls: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Addresses that `agent_url` may name, exactly, separated by commas."
+        default=(),
+        description="Addresses that `agent_url` may name. A host may begin with `*.` and a path end with `*`.",
+    )
+    agent_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that names in `agent_url` may lead to, such as 10.1.0.0/16.",
     )
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
     max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
@@ -42,7 +48,13 @@ class ApiSettings(ServiceSettings):
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")
 
-    @field_validator("agent_urls", mode="before")
+    @field_validator("agent_urls")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Egress(value)
+        return value
+
+    @field_validator("agent_urls", "agent_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

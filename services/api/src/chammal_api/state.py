@@ -4,6 +4,7 @@ from typing import TypedDict, cast
 
 from starlette.requests import Request
 
+from chammal_api.clients.agents import Agents
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
@@ -17,6 +18,7 @@ class State(TypedDict):
     stt: Upstream
     llm: Upstream
     tts: Upstream
+    agents: Agents
     pipeline: Pipeline
     dependencies: Dependencies
     tally: Tally

@@ -12,15 +12,14 @@ from chammal_kit.upstream import Reply, Upstream, UpstreamError
 class AgentClient:
     """Answers are `{"summary": …, "elements": {id: answer}}`, see `elements.judge`; `elements` may be missing."""
 
-    def __init__(self, upstream: Upstream, path: str) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
-        self._path = path
 
-    async def analyse(self, transcript: str, request_format: AgentRequestFormat) -> Outcome[Analysis]:
+    async def analyse(self, path: str, transcript: str, request_format: AgentRequestFormat) -> Outcome[Analysis]:
         try:
             reply = await self.upstream.request(
                 "POST",
-                self._path,
+                path,
                 json=_body(transcript, request_format),
                 repeatable=False,
                 parse=lambda r: _read_answer(r, transcript),

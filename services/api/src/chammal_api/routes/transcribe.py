@@ -74,7 +74,7 @@ async def transcribe(request: Request) -> Response:
     """Transcript, check and summary of one recorded call; every stage says whether it worked, and why not."""
     state = state_of(request)
     try:
-        async with read_call(request, state["settings"]) as call:
+        async with read_call(request, state["settings"], state["agents"]) as call:
             heard, judged = await unless_disconnected(request.receive, state["pipeline"].run(call))
     except Problem:
         ANSWERS.labels(AnswerOutcome.REJECTED).inc()
