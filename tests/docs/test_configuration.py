@@ -7,6 +7,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from chammal.faults.settings import FaultSettings
 from chammal.settings import UpSettings
 from chammal_api.settings import ApiSettings
 from chammal_kit.settings import ServiceSettings
@@ -22,6 +23,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "tts": TtsSettings,
     "api": ApiSettings,
     "chammal up": UpSettings,
+    "chammal.faults (tests and drills)": FaultSettings,
 }
 
 
