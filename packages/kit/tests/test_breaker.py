@@ -223,7 +223,51 @@ def test_a_long_broken_upstream_does_not_overflow_the_wait() -> None:
 def test_the_window_keeps_no_more_than_its_seconds() -> None:
     state = Closed()
     for second in range(500):
-        state = state.record(second % 3 == 0, float(second), BreakerPolicy())
+        state = state.record(second % 3 == 0, second % 2 == 0, float(second), BreakerPolicy())
     assert len(state.buckets) == 30
     assert state.calls == 30
     assert state.failures == 10
+    assert state.slow == 15
+
+
+def slow(bench: Bench, times: int = 1) -> None:
+    for _ in range(times):
+        bench.breaker.admit().succeed(slow=True)
+
+
+def test_four_fifths_of_ten_calls_being_slow_opens_it() -> None:
+    bench = Bench()
+    bench.breaker.admit().succeed()
+    bench.breaker.admit().succeed()
+    slow(bench, 7)
+    assert bench.breaker.state is BreakerState.CLOSED
+    slow(bench)
+    assert bench.transitions == [(BreakerState.OPEN, BreakerReason.SLOW_RATE)]
+
+
+def test_fewer_than_ten_slow_calls_or_slow_calls_of_long_ago_do_not_open_it() -> None:
+    bench = Bench()
+    slow(bench, 9)
+    bench.now += 30
+    slow(bench, 9)
+    assert bench.breaker.state is BreakerState.CLOSED
+
+
+def test_failures_that_took_long_are_slow_calls_too() -> None:
+    bench = Bench(failures_in_a_row=100, failure_rate=1.0)
+    slow(bench, 5)
+    for _ in range(5):
+        bench.breaker.admit().fail(slow=True)
+    assert bench.transitions == [(BreakerState.OPEN, BreakerReason.SLOW_RATE)]
+
+
+def test_a_slow_probe_does_not_close_it() -> None:
+    bench = Bench()
+    bench.fail(5)
+    bench.now += 5
+    slow(bench)
+    assert bench.transitions[-1] == (BreakerState.OPEN, BreakerReason.PROBE_SLOW)
+    assert bench.rejection().retry_after == 10.0
+    bench.now += 10
+    bench.breaker.admit().succeed()
+    assert bench.breaker.state is BreakerState.CLOSED

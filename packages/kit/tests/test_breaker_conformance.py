@@ -15,6 +15,7 @@ from chammal_kit.breaker import BreakerOpen, BreakerPolicy, CircuitBreaker, Perm
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "decisions" / "breaker-conformance.md"
 NEVER = 10**6
+SLOW_SECONDS = 2.0
 
 
 @dataclass
@@ -48,23 +49,26 @@ class Rules:
     streak: int = NEVER
     minimum_calls: int = NEVER
     successes: int = 1
+    slow: bool = False
 
 
 STREAK = Rules(streak=5)
 RATE = Rules(minimum_calls=10)
+SLOW = Rules(minimum_calls=10, slow=True)
 
 
 class Ours:
     def __init__(self, rules: Rules) -> None:
         self.clock = Clock()
+        self.slow = rules.slow
         policy = BreakerPolicy(
             failures_in_a_row=rules.streak, minimum_calls=rules.minimum_calls, successes_to_close=rules.successes
         )
         self.breaker = CircuitBreaker("ours", policy, clock=self.clock.monotonic, jitter=lambda: 0.0)
 
-    def admit(self) -> Permit | None:
+    def admit(self) -> "OurCall | None":
         try:
-            return self.breaker.admit()
+            return OurCall(self, self.breaker.admit(), self.clock.now)
         except BreakerOpen:
             return None
 
@@ -73,6 +77,28 @@ class Ours:
 
     def open_for(self) -> float | None:
         return self.breaker.retry_after if self.state() == "open" else None
+
+
+@dataclass
+class OurCall:
+    """Tells the breaker what interlock-cb finds out by itself: whether it took long."""
+
+    subject: Ours
+    permit: Permit
+    start: float
+
+    def succeed(self) -> None:
+        self.permit.succeed(slow=self._slow)
+
+    def fail(self) -> None:
+        self.permit.fail(slow=self._slow)
+
+    def cancel(self) -> None:
+        self.permit.cancel()
+
+    @property
+    def _slow(self) -> bool:
+        return self.subject.slow and self.subject.clock.now - self.start >= SLOW_SECONDS
 
 
 class Interlock:
@@ -85,7 +111,8 @@ class Interlock:
         )
         config = Config(
             minimum_number_of_calls=min(rules.streak, rules.minimum_calls),
-            slow_call_duration_threshold=1e9,
+            slow_call_duration_threshold=SLOW_SECONDS if rules.slow else 1e9,
+            slow_call_rate_threshold=0.8,
             permitted_calls_in_half_open=rules.successes,
             wait_duration_in_open=5.0,
             wait_duration_backoff_multiplier=2.0,
@@ -189,6 +216,12 @@ def test_with_the_streak_rule_both_breakers_answer_alike(history: list[Step]) ->
 @given(histories)
 def test_with_the_rate_rule_both_breakers_answer_alike(history: list[Step]) -> None:
     replay(RATE, history)
+
+
+@settings(max_examples=400, deadline=None)
+@given(histories)
+def test_with_slow_calls_both_breakers_answer_alike(history: list[Step]) -> None:
+    replay(SLOW, history)
 
 
 # The table: what people ask about, in words.
@@ -300,6 +333,34 @@ def first_of_three_fails(subject: Subject) -> str:
     return subject.state()
 
 
+def run_slowly(subject: Subject, number: int) -> str:
+    calls = [subject.admit() for _ in range(number)]
+    subject.clock.now += SLOW_SECONDS
+    for call in calls:
+        if call:
+            call.succeed()
+    return subject.state()
+
+
+def mostly_slow(subject: Subject) -> str:
+    run(subject, "succeed", "succeed")
+    return run_slowly(subject, 8)
+
+
+def somewhat_slow(subject: Subject) -> str:
+    run(subject, "succeed", "succeed", "succeed")
+    return run_slowly(subject, 7)
+
+
+def too_few_slow(subject: Subject) -> str:
+    return run_slowly(subject, 9)
+
+
+def slow_probe(subject: Subject) -> str:
+    half_open(subject)
+    return run_slowly(subject, 1)
+
+
 def retry_after(subject: Subject) -> str:
     if not isinstance(subject, Ours):
         return "no such thing"
@@ -338,6 +399,10 @@ SCENARIOS = [
     Scenario("50 failures from before the opening arrive after closing", stale_failures_after_closing),
     Scenario("waits while probes keep failing (without jitter)", backoff),
     Scenario("3 successes wanted, the first probe fails", first_of_three_fails, Rules(streak=5, successes=3)),
+    Scenario("10 calls in 30 s, 8 of them slow (slow rule, 80 %)", mostly_slow, SLOW),
+    Scenario("10 calls in 30 s, 7 of them slow (slow rule)", somewhat_slow, SLOW),
+    Scenario("9 calls, all slow (slow rule, which wants 10)", too_few_slow, SLOW),
+    Scenario("the probe succeeds, slowly (slow rule)", slow_probe, SLOW),
     Scenario("the failure that opens carries Retry-After: 17", retry_after),
     Scenario("a health check passes while open", health),
 ]

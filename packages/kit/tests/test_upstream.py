@@ -292,6 +292,73 @@ async def test_408_says_nothing_about_the_upstream(faults: Any) -> None:
         assert subject.breaker.state is BreakerState.CLOSED
 
 
+@pytest.mark.parametrize(("code", "state"), [(401, BreakerState.OPEN), (403, BreakerState.CLOSED), (404, "closed")])
+async def test_a_wrong_key_opens_the_breaker_and_what_a_caller_can_bring_about_does_not(
+    faults: Any, code: int, state: BreakerState
+) -> None:
+    faults.always(status(code))
+    async with using(faults, retries=1) as subject:
+        for _ in range(5):
+            await failing(subject)
+        assert subject.breaker.state == state
+    assert len(faults.seen) == 5
+
+
+async def test_impatient_callers_do_not_open_the_breaker_by_way_of_the_upstream_s_own_504(faults: Any) -> None:
+    told = Problem(504, ErrorCode.DEADLINE_EXCEEDED, "late").body().model_dump_json().encode()
+    faults.always(status(504, body=told))
+    async with using(faults, retries=1) as subject:
+        for _ in range(10):
+            assert (await failing(subject)).failure is FailureType.DEADLINE_EXCEEDED
+        assert subject.breaker.state is BreakerState.CLOSED
+    async with using(faults, timeouts=Timeouts(first_byte=0.0001)) as subject:
+        for _ in range(5):
+            await failing(subject)
+        assert subject.breaker.state is BreakerState.OPEN
+
+
+# Slow calls
+
+
+async def late(seen: Any, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.02)
+    writer.write(OK)
+
+
+SLOW = {"slow_share": 0.001}
+
+
+async def test_answers_that_come_late_open_the_breaker_and_a_late_probe_keeps_it_open(faults: Any) -> None:
+    faults.answer = late
+    async with using(faults, breaker=SLOW) as subject:
+        for _ in range(10):
+            assert (await subject.request("GET", "/")).status == 200
+        assert subject.breaker.state is BreakerState.OPEN
+        subject.breaker.health_ok()
+        assert (await subject.request("GET", "/")).status == 200
+        assert subject.breaker.state is BreakerState.OPEN
+        faults.always(OK)
+        subject.breaker.health_ok()
+        await subject.request("GET", "/", timeouts=Timeouts(first_byte=29_000, total=29_000))
+        assert subject.breaker.state is BreakerState.CLOSED
+
+
+async def test_slow_uploaders_and_slow_readers_make_no_slow_calls(faults: Any) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"abc"
+        await asyncio.sleep(0.2)
+        yield b"def"
+
+    faults.always(OK)
+    async with using(faults, breaker={"slow_share": 0.015, "minimum_calls": 4}) as subject:
+        for _ in range(3):
+            await subject.request("POST", "/", body=slow())
+            async with subject.stream("GET", "/") as answer:
+                await asyncio.sleep(0.2)
+                assert await anext(answer) == b'{"a": 1}'
+        assert subject.breaker.state is BreakerState.CLOSED
+
+
 @pytest.mark.parametrize("body", [b"<html>", b'{"a": NaN}', b"[" * 9999], ids=["html", "nan", "deep"])
 async def test_an_unusable_answer_is_a_failure(faults: Any, body: bytes) -> None:
     faults.always(status(200, body=body))

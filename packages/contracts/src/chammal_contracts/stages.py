@@ -44,6 +44,8 @@ class FailureType(StrEnum):
     UNAVAILABLE = "unavailable"
     INVALID_RESPONSE = "invalid_response"
     RESPONSE_TOO_LARGE = "response_too_large"
+    MISCONFIGURED = "misconfigured"
+    """401, 402, 403, 407 or 421: our key or our address is wrong, which neither the caller nor a retry can mend."""
     BREAKER_OPEN = "breaker_open"
     BULKHEAD_FULL = "bulkhead_full"
     REJECTED = "rejected"

@@ -4,7 +4,7 @@ States are frozen; their methods return the next state. `CircuitBreaker` holds t
 that moves with every transition: what a call reports counts only in the generation that admitted it.
 
     permit = breaker.admit()          # raises BreakerOpen
-    permit.succeed() | permit.fail(retry_after) | permit.cancel()
+    permit.succeed(slow=…) | permit.fail(retry_after, slow=…) | permit.cancel()
 """
 
 import random
@@ -26,8 +26,11 @@ class BreakerPolicy(BaseModel):
 
     failures_in_a_row: int = Field(default=5, ge=1)
     failure_rate: float = Field(default=0.5, gt=0, le=1)
+    slow_rate: float = Field(default=0.8, gt=0, le=1)
+    slow_share: float = Field(default=0.5, gt=0)
+    """A call is slow when its first byte takes more than this share of the longest wait for it. From 1 on none is."""
     minimum_calls: int = Field(default=10, ge=1)
-    """The rate is looked at only when the window holds at least so many calls."""
+    """The rates are looked at only when the window holds at least so many calls."""
     window_seconds: int = Field(default=30, ge=1)
     open_seconds: float = Field(default=5.0, gt=0)
     open_seconds_max: float = Field(default=60.0, gt=0)
@@ -46,9 +49,11 @@ class BreakerReason(StrEnum):
 
     FAILURES_IN_A_ROW = "failures_in_a_row"
     FAILURE_RATE = "failure_rate"
+    SLOW_RATE = "slow_rate"
     WAIT_OVER = "wait_over"
     HEALTH_OK = "health_ok"
     PROBE_FAILED = "probe_failed"
+    PROBE_SLOW = "probe_slow"
     PROBES_SUCCEEDED = "probes_succeeded"
 
 
@@ -92,8 +97,8 @@ class BreakerOpen(Exception):
 class Permit(Protocol):
     """The right to make one call. The first outcome reported counts, later ones are ignored."""
 
-    def succeed(self) -> None: ...
-    def fail(self, retry_after: float | None = None) -> None: ...
+    def succeed(self, *, slow: bool = False) -> None: ...
+    def fail(self, retry_after: float | None = None, *, slow: bool = False) -> None: ...
     def cancel(self) -> None: ...
 
 
@@ -116,33 +121,37 @@ HALF_OPEN_RETRY_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """All calls go. Outcomes are counted in buckets of one second: (second, calls, failures)."""
+    """All calls go. Outcomes are counted in buckets of one second: (second, calls, failures, slow calls)."""
 
     streak: int = 0
     calls: int = 0
     failures: int = 0
-    buckets: tuple[tuple[int, int, int], ...] = ()
+    slow: int = 0
+    buckets: tuple[tuple[int, int, int, int], ...] = ()
 
-    def record(self, failed: bool, now: float, policy: BreakerPolicy) -> "Closed":
+    def record(self, failed: bool, slow: bool, now: float, policy: BreakerPolicy) -> "Closed":
         second = int(now)
-        calls, failures, buckets = self.calls + 1, self.failures + failed, self.buckets
+        calls, failures, slows, buckets = self.calls + 1, self.failures + failed, self.slow + slow, self.buckets
         if buckets and buckets[-1][0] == second:
-            _, bucket_calls, bucket_failures = buckets[-1]
-            buckets = (*buckets[:-1], (second, bucket_calls + 1, bucket_failures + failed))
+            _, so_far, so_far_failed, so_far_slow = buckets[-1]
+            buckets = (*buckets[:-1], (second, so_far + 1, so_far_failed + failed, so_far_slow + slow))
         else:
-            buckets = (*buckets, (second, 1, int(failed)))
+            buckets = (*buckets, (second, 1, int(failed), int(slow)))
         while buckets[0][0] <= second - policy.window_seconds:
             calls -= buckets[0][1]
             failures -= buckets[0][2]
+            slows -= buckets[0][3]
             buckets = buckets[1:]
-        return Closed(self.streak + 1 if failed else 0, calls, failures, buckets)
+        return Closed(self.streak + 1 if failed else 0, calls, failures, slows, buckets)
 
     def verdict(self, policy: BreakerPolicy) -> BreakerReason | None:
         if self.streak >= policy.failures_in_a_row:
             return BreakerReason.FAILURES_IN_A_ROW
-        if self.calls >= policy.minimum_calls and self.failures >= policy.failure_rate * self.calls:
+        if self.calls < policy.minimum_calls:
+            return None
+        if self.failures >= policy.failure_rate * self.calls:
             return BreakerReason.FAILURE_RATE
-        return None
+        return BreakerReason.SLOW_RATE if self.slow >= policy.slow_rate * self.calls else None
 
     def trip(self, now: float, wait: float) -> "Open":
         return Open(until=now + wait, spell=0)
@@ -246,16 +255,16 @@ class CircuitBreaker:
         if isinstance(self._state, Open):
             self._move(self._state.half_open(), BreakerReason.HEALTH_OK, self._clock())
 
-    def settle(self, generation: int, failed: bool | None, retry_after: float | None) -> None:
+    def settle(self, generation: int, failed: bool | None, retry_after: float | None, slow: bool) -> None:
         """Take the outcome of a call; None is no outcome. Permits call this."""
         if generation != self._generation:
             return
         state, now = self._state, self._clock()
         if isinstance(state, Closed):
             if failed is not None:
-                self._count(state.record(failed, now, self._policy), now, retry_after)
+                self._count(state.record(failed, slow, now, self._policy), now, retry_after)
         elif isinstance(state, HalfOpen):
-            self._weigh(state, failed, now, retry_after)
+            self._weigh(state, failed, now, retry_after, slow)
 
     def _count(self, state: Closed, now: float, retry_after: float | None) -> None:
         self._state = state
@@ -263,12 +272,13 @@ class CircuitBreaker:
             wait = self._wait(0, retry_after)
             self._move(state.trip(now, wait), reason, now, wait)
 
-    def _weigh(self, state: HalfOpen, failed: bool | None, now: float, retry_after: float | None) -> None:
+    def _weigh(self, state: HalfOpen, failed: bool | None, now: float, retry_after: float | None, slow: bool) -> None:
         if failed is None:
             self._state = state.release()
-        elif failed:
+        elif failed or slow:
             wait = self._wait(state.spell + 1, retry_after)
-            self._move(state.fail(now, wait), BreakerReason.PROBE_FAILED, now, wait)
+            reason = BreakerReason.PROBE_FAILED if failed else BreakerReason.PROBE_SLOW
+            self._move(state.fail(now, wait), reason, now, wait)
         else:
             following = state.succeed(self._policy)
             if isinstance(following, Closed):
@@ -308,16 +318,16 @@ class _Permit:
         self._generation = generation
         self._settled = False
 
-    def succeed(self) -> None:
-        self._settle(False)
+    def succeed(self, *, slow: bool = False) -> None:
+        self._settle(False, None, slow)
 
-    def fail(self, retry_after: float | None = None) -> None:
-        self._settle(True, retry_after)
+    def fail(self, retry_after: float | None = None, *, slow: bool = False) -> None:
+        self._settle(True, retry_after, slow)
 
     def cancel(self) -> None:
-        self._settle(None)
+        self._settle(None, None, False)
 
-    def _settle(self, failed: bool | None, retry_after: float | None = None) -> None:
+    def _settle(self, failed: bool | None, retry_after: float | None, slow: bool) -> None:
         if not self._settled:
             self._settled = True
-            self._breaker.settle(self._generation, failed, retry_after)
+            self._breaker.settle(self._generation, failed, retry_after, slow)

@@ -32,6 +32,11 @@ UPSTREAM_SECONDS = Histogram(
 UPSTREAM_RETRIES = Counter(
     "chammal_upstream_retries_total", "Retries, by the type of the failure before.", ["upstream", "error_type"]
 )
+UPSTREAM_SLOW = Counter(
+    "chammal_upstream_slow_total",
+    "Tries whose first byte took more than the share of its longest wait that the breaker calls slow.",
+    ["upstream"],
+)
 BULKHEAD_IN_FLIGHT = Gauge("chammal_bulkhead_in_flight", "Calls to an upstream that hold a slot.", ["upstream"])
 BULKHEAD_WAITING = Gauge("chammal_bulkhead_waiting", "Calls to an upstream that wait for a slot.", ["upstream"])
 
@@ -47,11 +52,13 @@ log = component_logger("Breaker")
 
 def measure(event: UpstreamEvent) -> None:
     match event:
-        case AttemptEnded(upstream, failure, cancelled, seconds):
+        case AttemptEnded(upstream, failure, cancelled, seconds, slow):
             outcome = "cancelled" if cancelled else (failure or "ok")
             requests, histogram = _attempt_metrics(upstream, outcome)
             requests.inc()
             histogram.observe(seconds)
+            if slow:
+                UPSTREAM_SLOW.labels(upstream).inc()
         case RetryPlanned(upstream, failure):
             UPSTREAM_RETRIES.labels(upstream, failure).inc()
         case BreakerTransition(name, source, target):
@@ -82,6 +89,7 @@ def _initialise(event: UpstreamCreated) -> None:
     for source, target in _TRANSITIONS:
         BREAKER_TRANSITIONS.labels(name, source, target)
     UPSTREAM_SECONDS.labels(name)
+    UPSTREAM_SLOW.labels(name)
     for failure in FailureType:
         UPSTREAM_RETRIES.labels(name, failure)
     _show_state(name, BreakerState.CLOSED)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _RETRYABLE = frozenset(
     {FailureType.CONNECT_ERROR, FailureType.CONNECTION_LOST, FailureType.RATE_LIMITED, FailureType.UNAVAILABLE}
 )
-_RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
+_RETRYABLE_STATUSES = frozenset({425, 429, 502, 503, 504})
 
 
 class RetryPolicy(BaseModel):
@@ -65,6 +65,8 @@ def worth_retrying(error: BaseException | None) -> bool:
     if not isinstance(error, UpstreamError):
         return False
     if error.http_status == 503 and error.evidence is Evidence.NONE:
+        return False
+    if error.failure is FailureType.DEADLINE_EXCEEDED:
         return False
     return error.http_status in _RETRYABLE_STATUSES or (error.http_status is None and error.failure in _RETRYABLE)
 

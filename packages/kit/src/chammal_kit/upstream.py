@@ -243,7 +243,8 @@ class Upstream:
             permit.cancel()
             raise
         exchange = Exchange(self.name, call.timeouts, call.deadline, call.max_bytes)
-        lease = Lease(permit, self.bulkhead, exchange, partial(self._record, call, started))
+        share = self.policy.breaker.slow_share
+        lease = Lease(permit, self.bulkhead, exchange, share, partial(self._record, call, started))
         try:
             await exchange.send(self._transport, self._build(call, exchange))
         except BaseException as error:
@@ -275,7 +276,9 @@ class Upstream:
         self._record(call, started, error, AttemptOutcome.REFUSED)
         return error
 
-    def _record(self, call: Call, started: float, error: BaseException | None, outcome: AttemptOutcome) -> None:
+    def _record(
+        self, call: Call, started: float, error: BaseException | None, outcome: AttemptOutcome, slow: bool = False
+    ) -> None:
         seconds = asyncio.get_running_loop().time() - started
         failure = error.failure if isinstance(error, UpstreamError) else None
         cancelled = error is not None and failure is None
@@ -284,7 +287,7 @@ class Upstream:
             call.attempts.append(
                 Attempt(backend=self.name, outcome=outcome, error_type=failure, http_status=status, seconds=seconds)
             )
-        self._emit(AttemptEnded(self.name, failure, cancelled, seconds))
+        self._emit(AttemptEnded(self.name, failure, cancelled, seconds, slow and not cancelled))
 
     def _emit(self, event: UpstreamEvent) -> None:
         for observe in self._observers:

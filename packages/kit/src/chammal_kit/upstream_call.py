@@ -43,17 +43,19 @@ class Call:
 class Lease:
     """What one attempt holds: a permit, a slot and an exchange. Finishing gives all back, once."""
 
-    __slots__ = ("_bulkhead", "_finished", "_permit", "_record", "exchange")
+    __slots__ = ("_bulkhead", "_finished", "_permit", "_record", "_slow_share", "exchange")
 
     def __init__(
         self,
         permit: Permit,
         bulkhead: Bulkhead,
         exchange: Exchange,
-        record: Callable[[BaseException | None, AttemptOutcome], None],
+        slow_share: float,
+        record: Callable[[BaseException | None, AttemptOutcome, bool], None],
     ) -> None:
         self._permit = permit
         self._bulkhead = bulkhead
+        self._slow_share = slow_share
         self._record = record
         self._finished = False
         self.exchange = exchange
@@ -62,13 +64,14 @@ class Lease:
         if self._finished:
             return
         self._finished = True
+        slow = self.exchange.slow(self._slow_share)
         if error is None or (isinstance(error, UpstreamError) and error.evidence is Evidence.FOR):
-            self._permit.succeed()
+            self._permit.succeed(slow=slow)
         elif isinstance(error, UpstreamError) and error.evidence is Evidence.AGAINST:
-            self._permit.fail(error.retry_after)
+            self._permit.fail(error.retry_after, slow=slow)
         else:
             self._permit.cancel()
-        self._record(error, AttemptOutcome.OK if error is None else AttemptOutcome.FAILED)
+        self._record(error, AttemptOutcome.OK if error is None else AttemptOutcome.FAILED, slow)
         try:
             await self.exchange.close()
         finally:

@@ -57,7 +57,7 @@ class UpstreamError(Exception):
 
 
 class UpstreamRejected(UpstreamError):
-    """4xx other than 408 and 429. The upstream works: never retried, never against the breaker."""
+    """A 4xx that is the request's fault. The upstream works: never retried, never against the breaker."""
 
 
 def unusable(upstream: str, detail: str, **context: int) -> UpstreamError:
@@ -81,20 +81,8 @@ def from_transport(upstream: str, error: httpx2.TransportError, http_status: int
 
 def from_status(upstream: str, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """For any status that is not 2xx."""
-    kind: type[UpstreamError] = UpstreamError
-    failure, evidence = FailureType.HTTP_ERROR, Evidence.AGAINST
-    if status == 429:
-        failure = FailureType.RATE_LIMITED
-    elif status == 503:
-        failure = FailureType.UNAVAILABLE
-        if _is_well(body):
-            evidence = Evidence.NONE
-    elif status == 408:  # our sender was slow, which says nothing about the upstream
-        evidence = Evidence.NONE
-    elif 400 <= status < 500:
-        kind, failure, evidence = UpstreamRejected, FailureType.REJECTED, Evidence.FOR
-    elif status < 400:  # a redirect, which we never follow
-        failure = FailureType.INVALID_RESPONSE
+    failure, evidence = _classified(status, body)
+    kind = UpstreamRejected if failure is FailureType.REJECTED else UpstreamError
     return kind(
         upstream,
         failure,
@@ -107,13 +95,44 @@ def from_status(upstream: str, status: int, headers: Mapping[str, str], body: by
     )
 
 
-def _is_well(body: bytes) -> bool:
+_SPECIAL: dict[int, tuple[FailureType, Evidence]] = {
+    401: (FailureType.MISCONFIGURED, Evidence.AGAINST),
+    407: (FailureType.MISCONFIGURED, Evidence.AGAINST),
+    421: (FailureType.MISCONFIGURED, Evidence.AGAINST),
+    402: (FailureType.MISCONFIGURED, Evidence.NONE),  # which model a caller names may bring these two
+    403: (FailureType.MISCONFIGURED, Evidence.NONE),
+    408: (FailureType.HTTP_ERROR, Evidence.NONE),  # our sender was slow, which says nothing about the upstream
+    425: (FailureType.HTTP_ERROR, Evidence.NONE),
+    499: (FailureType.HTTP_ERROR, Evidence.NONE),  # it believes that we left
+    429: (FailureType.RATE_LIMITED, Evidence.AGAINST),
+}
+
+
+def _classified(status: int, body: bytes) -> tuple[FailureType, Evidence]:
+    if special := _SPECIAL.get(status):
+        return special
+    if status < 400:  # a redirect, which we never follow
+        return FailureType.INVALID_RESPONSE, Evidence.AGAINST
+    if status < 500:
+        return FailureType.REJECTED, Evidence.FOR
+    problem = _read_problem(body) if status in (503, 504) else None
+    if status == 503:
+        return FailureType.UNAVAILABLE, Evidence.NONE if problem and _is_well(problem) else Evidence.AGAINST
+    if problem and problem.code is ErrorCode.DEADLINE_EXCEEDED:
+        return FailureType.DEADLINE_EXCEEDED, Evidence.AGAINST
+    return FailureType.HTTP_ERROR, Evidence.AGAINST
+
+
+def _read_problem(body: bytes) -> ProblemBody | None:
+    try:
+        return ProblemBody.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def _is_well(problem: ProblemBody) -> bool:
     """It sheds load that is too much for it, or lacks weights that a caller named, and says so: a breaker that opened
     on either would refuse what the upstream can do."""
-    try:
-        problem = ProblemBody.model_validate_json(body)
-    except ValidationError:
-        return False
     if problem.code is ErrorCode.MODEL_UNAVAILABLE:
         return "command" in (problem.model_extra or {})
     return problem.code is ErrorCode.OVERLOADED

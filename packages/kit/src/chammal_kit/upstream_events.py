@@ -25,6 +25,8 @@ class AttemptEnded:
     failure: FailureType | None
     cancelled: bool
     seconds: float
+    slow: bool = False
+    """By the share that the breaker's policy names."""
 
 
 UpstreamEvent = UpstreamCreated | AttemptEnded | RetryPlanned | BreakerEvent

@@ -20,7 +20,7 @@ class Exchange:
 
     __slots__ = (
         "_chunks", "_deadline", "_given_at", "_limits", "_loop", "_max_bytes", "_name", "_received", "_response",
-        "_sending", "_sent_at", "_source_pending", "_timeouts",
+        "_sending", "_sent_at", "_source_pending", "_timeouts", "_waited",
     )  # fmt: skip
 
     def __init__(self, name: str, timeouts: Timeouts, deadline: float, max_bytes: int) -> None:
@@ -33,6 +33,7 @@ class Exchange:
         self._source_pending = False
         self._sending = False
         self._received = 0
+        self._waited = 0.0
         self._response: httpx2.Response | None = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
         self._limits: dict[str, float | None] = {}
@@ -44,6 +45,12 @@ class Exchange:
     @property
     def headers(self) -> Mapping[str, str]:
         return self._response.headers if self._response else {}
+
+    def slow(self, share: float) -> bool:
+        """Whether the first byte took more than `share` of the time that it may take."""
+        if self._response is None:
+            self._note_wait()
+        return self._waited > share * self._timeouts.first_byte
 
     async def send(self, transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> None:
         """Returns when a 2xx status and headers are here."""
@@ -64,11 +71,12 @@ class Exchange:
             raise
         except httpx2.TransportError as error:
             raise self._interrupted(error) from error
+        self._note_wait()
         # httpx2 takes a read time-out per connection read and keeps it for the whole body; ours are finer
         self._limits["read"] = None
         self._chunks = cast("AsyncGenerator[bytes, None]", aiter(cast("AsyncIterable[bytes]", self._response.stream)))
         if not 200 <= self.status < 300:
-            raise from_status(self._name, self.status, self.headers, await self._error_body())
+            raise self._refused(await self._error_body())
         self._check_headers()
 
     async def chunk(self) -> bytes | None:
@@ -87,10 +95,13 @@ class Exchange:
         except httpx2.TransportError as error:
             raise from_transport(self._name, error, self.status) from error
         if chunk is not None:
+            given_at = self._loop.time()
+            if not self._received:  # a consumer's own time does not count
+                self._waited += given_at - now
             self._received += len(chunk)
             if self._received > self._max_bytes:
                 raise self._too_large()
-        self._given_at = self._loop.time()
+            self._given_at = given_at
         return chunk
 
     async def read(self) -> bytes:
@@ -121,6 +132,17 @@ class Exchange:
         self._source_pending = self._sending = False
         self._sent_at = self._loop.time()
 
+    def _note_wait(self) -> None:
+        if not self._sending:  # else the caller may be the slow one
+            self._waited = self._loop.time() - self._sent_at
+
+    def _refused(self, body: bytes) -> UpstreamError:
+        """An upstream that kept to a deadline of ours is blamed no more than one that we gave up on."""
+        error = from_status(self._name, self.status, self.headers, body)
+        if error.failure is FailureType.DEADLINE_EXCEEDED:
+            error.evidence = self._blame()
+        return error
+
     def _check_headers(self) -> None:
         encoding = self.headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
@@ -148,18 +170,18 @@ class Exchange:
     def _late(self, evidence: Evidence | None = None) -> UpstreamError:
         """The deadline passed. An upstream is blamed only if it had the time that its policy grants, so that
         impatient or slow callers cannot open its breaker."""
-        fair = _FAIR_SHARE * min(self._timeouts.first_byte, self._timeouts.total)
-        if evidence is None:
-            waited = self._loop.time() - self._sent_at
-            blamed = waited >= fair and not self._source_pending
-            evidence = Evidence.AGAINST if blamed else Evidence.NONE
         return UpstreamError(
             self._name,
             FailureType.DEADLINE_EXCEEDED,
             "no complete answer before the deadline",
             http_status=self.status or None,
-            evidence=evidence,
+            evidence=evidence or self._blame(),
         )
+
+    def _blame(self) -> Evidence:
+        fair = _FAIR_SHARE * min(self._timeouts.first_byte, self._timeouts.total)
+        blamed = self._loop.time() - self._sent_at >= fair and not self._source_pending
+        return Evidence.AGAINST if blamed else Evidence.NONE
 
     def _silent(self) -> UpstreamError:
         detail = "went silent" if self._received else "sent no first byte in time"

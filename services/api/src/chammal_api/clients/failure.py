@@ -17,6 +17,7 @@ _STATUS = {
     FailureType.DEADLINE_EXCEEDED: 504,
     FailureType.HTTP_ERROR: 502,
     FailureType.INVALID_RESPONSE: 502,
+    FailureType.MISCONFIGURED: 502,
     FailureType.RESPONSE_TOO_LARGE: 502,
     FailureType.CONNECTION_LOST: 502,
 }
