@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 LENGTH = struct.Struct(">I")
 MAX_MESSAGE = 256 * 1024 * 1024
 """Bytes. Two hours of words with their times are about 4 MiB."""
-_MAX_DESCRIPTORS = 2
+_MAX_DESCRIPTORS = 64
+"""The largest batch; what does not fit is dropped by the kernel without a word."""
 
 
 class Disconnected(Exception):
