@@ -1,5 +1,6 @@
 """Reads `POST /transcribe`'s form into one typed request. Every mistake in it is the caller's, and named."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from anyio import to_thread
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from chammal_api.audio_root import confine
+from chammal_api.audio_root import open_recording
 from chammal_api.clients.agents import Agents
 from chammal_api.settings import ApiSettings
 from chammal_contracts import headers as wire
@@ -72,8 +73,8 @@ async def _audio(form: FormData, settings: ApiSettings) -> UploadFile:
         )
     if isinstance(file, UploadFile):
         return file
-    path = await to_thread.run_sync(confine, settings.audio_root, file_path)
-    return UploadFile(await to_thread.run_sync(path.open, "rb"), size=path.stat().st_size, filename=path.name)
+    recording = await to_thread.run_sync(open_recording, settings.audio_root, file_path)
+    return UploadFile(recording, size=os.fstat(recording.fileno()).st_size)
 
 
 def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSettings, agents: Agents) -> CallRequest:

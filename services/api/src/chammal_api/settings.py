@@ -48,6 +48,13 @@ class ApiSettings(ServiceSettings):
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")
 
+    @field_validator("audio_root")
+    @classmethod
+    def _is_a_folder_of_its_own(cls, value: Path) -> Path:
+        if value.resolve() == Path(value.resolve().anchor):
+            raise ValueError("the whole file system cannot be the audio root")
+        return value
+
     @field_validator("agent_urls")
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
