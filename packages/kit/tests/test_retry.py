@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from chammal_contracts.stages import FailureType
-from chammal_kit.retry import Retrier, RetryPlanned, RetryPolicy
+from chammal_kit.retry import Retrier, RetryEvent, RetryPlanned, RetryPolicy, RetryRefused
 from chammal_kit.upstream_errors import UpstreamError, UpstreamRejected
 
 pytestmark = pytest.mark.anyio
@@ -35,14 +35,14 @@ class Calls:
         return "answer"
 
 
-def retrier(waits: list[RetryPlanned] | None = None, may_go: Callable[[], bool] = lambda: True) -> Retrier:
+def retrier(waits: list[RetryEvent] | None = None, may_go: Callable[[], bool] = lambda: True) -> Retrier:
     return Retrier(
         RetryPolicy(wait_min=0, wait_max=0), may_go=may_go, observe=(waits if waits is not None else []).append
     )
 
 
 async def go(subject: Retrier, calls: Calls, *, repeatable: bool = True, remaining: float = 30.0) -> str:
-    return await subject.run(calls, repeatable=repeatable, remaining=lambda: remaining)
+    return await subject.run(calls, repeatable=lambda: repeatable, remaining=lambda: remaining)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def go(subject: Retrier, calls: Calls, *, repeatable: bool = True, remaini
     ids=str,
 )
 async def test_what_is_safe_is_repeated_once_and_announced(error: UpstreamError) -> None:
-    planned: list[RetryPlanned] = []
+    planned: list[RetryEvent] = []
     calls = Calls(error)
     assert await go(retrier(planned), calls) == "answer"
     assert calls.count == 2
@@ -122,11 +122,11 @@ async def test_no_wait_is_begun_that_would_outlast_the_deadline() -> None:
 
 
 async def test_retry_after_lengthens_the_wait() -> None:
-    planned: list[RetryPlanned] = []
+    planned: list[RetryEvent] = []
     error = failure(FailureType.UNAVAILABLE, 503, retry_after=0.001)
     subject = Retrier(RetryPolicy(), observe=planned.append, draw=lambda low, high: 0.0)
     assert await go(subject, Calls(error)) == "answer"
-    assert planned[0].wait == 0.001
+    assert planned == [RetryPlanned("llm", FailureType.UNAVAILABLE, 0.001)]
 
 
 async def test_who_asks_for_a_long_wait_is_not_asked_again() -> None:
@@ -147,20 +147,27 @@ async def test_waits_are_drawn_from_the_whole_range() -> None:
     assert drawn == [(0.1, 2.0)]
 
 
-async def test_the_budget_ends_retries_after_many_failures_and_successes_refill_it_slowly() -> None:
-    subject = retrier()
-    for _ in range(4):
+async def test_a_spent_budget_ends_retries_and_says_so() -> None:
+    events: list[RetryEvent] = []
+    subject = retrier(events)
+    for _ in range(3):
         assert await go(subject, Calls(failure(REFUSED))) == "answer"
-    assert subject.budget.tokens == pytest.approx(6.4)
-    for _ in range(2):
-        with pytest.raises(UpstreamError):
-            await go(subject, Calls(failure(FailureType.UNAVAILABLE, 503), failure(FailureType.UNAVAILABLE, 503)))
     calls = Calls(failure(REFUSED))
     with pytest.raises(UpstreamError):
         await go(subject, calls)
     assert calls.count == 1
-    while not subject.budget.allows:
-        await go(subject, Calls())
-    for _ in range(15):
+    assert events[-1] == RetryRefused("llm", REFUSED)
+    for _ in range(36):
         await go(subject, Calls())
     assert await go(subject, Calls(failure(REFUSED))) == "answer"
+
+
+async def test_calls_that_were_never_sent_earn_no_retries() -> None:
+    subject = retrier()
+    for _ in range(100):
+        with pytest.raises(UpstreamError):
+            await go(subject, Calls(failure(FailureType.BREAKER_OPEN)))
+    for _ in range(3):
+        assert await go(subject, Calls(failure(REFUSED))) == "answer"
+    with pytest.raises(UpstreamError):
+        await go(subject, Calls(failure(REFUSED)))

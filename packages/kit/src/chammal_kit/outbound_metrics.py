@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chammal_contracts.stages import BreakerState, FailureType
 from chammal_kit.breaker import BreakerRejection, BreakerTransition
 from chammal_kit.logs import component_logger
-from chammal_kit.retry import RetryPlanned
+from chammal_kit.retry import RetryPlanned, RetryRefused
 from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
 
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -37,6 +37,11 @@ UPSTREAM_SLOW = Counter(
     "Tries whose first byte took more than the share of its longest wait that the breaker calls slow.",
     ["upstream"],
 )
+RETRIES_REFUSED = Counter(
+    "chammal_upstream_retries_refused_total",
+    "Retries that were not made because the budget of second tries was spent.",
+    ["upstream"],
+)
 BULKHEAD_IN_FLIGHT = Gauge("chammal_bulkhead_in_flight", "Calls to an upstream that hold a slot.", ["upstream"])
 BULKHEAD_WAITING = Gauge("chammal_bulkhead_waiting", "Calls to an upstream that wait for a slot.", ["upstream"])
 
@@ -61,6 +66,8 @@ def measure(event: UpstreamEvent) -> None:
                 UPSTREAM_SLOW.labels(upstream).inc()
         case RetryPlanned(upstream, failure):
             UPSTREAM_RETRIES.labels(upstream, failure).inc()
+        case RetryRefused(upstream):
+            RETRIES_REFUSED.labels(upstream).inc()
         case BreakerTransition(name, source, target):
             BREAKER_TRANSITIONS.labels(name, source, target).inc()
             _show_state(name, target)
@@ -90,6 +97,7 @@ def _initialise(event: UpstreamCreated) -> None:
         BREAKER_TRANSITIONS.labels(name, source, target)
     UPSTREAM_SECONDS.labels(name)
     UPSTREAM_SLOW.labels(name)
+    RETRIES_REFUSED.labels(name)
     for failure in FailureType:
         UPSTREAM_RETRIES.labels(name, failure)
     _show_state(name, BreakerState.CLOSED)

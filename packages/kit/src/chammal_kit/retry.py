@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 
 from chammal_contracts.stages import FailureType
+from chammal_kit.retry_budget import RetryBudget, RetryBudgetPolicy
 from chammal_kit.upstream_errors import Evidence, UpstreamError
 
 T = TypeVar("T")
@@ -19,6 +20,7 @@ T = TypeVar("T")
 _RETRYABLE = frozenset(
     {FailureType.CONNECT_ERROR, FailureType.CONNECTION_LOST, FailureType.RATE_LIMITED, FailureType.UNAVAILABLE}
 )
+_NEVER_SENT = frozenset({FailureType.BREAKER_OPEN, FailureType.BULKHEAD_FULL})
 _RETRYABLE_STATUSES = frozenset({425, 429, 502, 503, 504})
 
 
@@ -30,27 +32,7 @@ class RetryPolicy(BaseModel):
     wait_max: float = Field(default=2.0, ge=0)
     """The wait is drawn evenly between the two, in seconds. An upstream that asks for longer is not retried: its
     caller is told how long, and need not hold a connection open meanwhile."""
-    tokens: float = Field(default=10.0, gt=0)
-    tokens_per_success: float = Field(default=0.1, ge=0)
-
-
-class RetryBudget:
-    """gRPC A6: a failure takes a token, a success gives back a little, and half of them must be left to retry."""
-
-    def __init__(self, policy: RetryPolicy) -> None:
-        self._most = policy.tokens
-        self._per_success = policy.tokens_per_success
-        self.tokens = policy.tokens
-
-    @property
-    def allows(self) -> bool:
-        return self.tokens > self._most / 2
-
-    def succeeded(self) -> None:
-        self.tokens = min(self._most, self.tokens + self._per_success)
-
-    def failed(self) -> None:
-        self.tokens = max(0.0, self.tokens - 1)
+    budget: RetryBudgetPolicy = RetryBudgetPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +40,17 @@ class RetryPlanned:
     upstream: str
     failure: FailureType
     wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefused:
+    """The budget is spent: the failure goes to the caller."""
+
+    upstream: str
+    failure: FailureType
+
+
+RetryEvent = RetryPlanned | RetryRefused
 
 
 def worth_retrying(error: BaseException | None) -> bool:
@@ -72,35 +65,45 @@ def worth_retrying(error: BaseException | None) -> bool:
 
 
 class Retrier:
-    """The retry of one upstream; its budget is shared by all calls."""
+    """The retry of one upstream; the budget is shared by all its calls."""
 
     def __init__(
         self,
         policy: RetryPolicy,
         *,
+        budget: RetryBudget | None = None,
         may_go: Callable[[], bool] = lambda: True,
-        observe: Callable[[RetryPlanned], None] = lambda _: None,
+        observe: Callable[[RetryEvent], None] = lambda _: None,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._policy = policy
         self._may_go = may_go
         self._observe = observe
         self._draw = draw
-        self.budget = RetryBudget(policy)
+        self.budget = budget or RetryBudget(policy.budget)
 
-    async def run(self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool, remaining: Callable[[], float]) -> T:
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        repeatable: Callable[[], bool],
+        remaining: Callable[[], float],
+    ) -> T:
         """`remaining` says how many seconds are left; no wait is begun that would outlast them."""
         try:
             result = await attempt()
         except UpstreamError as error:
-            if not worth_retrying(error):
+            if error.failure not in _NEVER_SENT:
+                self.budget.sent()
+            if not (self._policy.retries and worth_retrying(error) and repeatable() and self._may_go()):
                 raise
-            self.budget.failed()
-            soon = (error.retry_after or 0.0) <= self._policy.wait_max
-            if not (repeatable and soon and self._policy.retries and self.budget.allows and self._may_go()):
+            if (error.retry_after or 0.0) > self._policy.wait_max:
+                raise
+            if not self.budget.take():
+                self._observe(RetryRefused(error.upstream, error.failure))
                 raise
             return await self._again(attempt, error, remaining)
-        self.budget.succeeded()
+        self.budget.sent()
         return result
 
     async def _again(
@@ -124,13 +127,7 @@ class Retrier:
             before_sleep=self._announce,
             reraise=True,
         )
-        try:
-            result: T = await retrying(replay)
-        except UpstreamError as error:
-            if error is not first and worth_retrying(error):
-                self.budget.failed()
-            raise
-        self.budget.succeeded()
+        result: T = await retrying(replay)
         return result
 
     def _wait(self, state: RetryCallState) -> float:

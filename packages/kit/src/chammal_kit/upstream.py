@@ -68,12 +68,13 @@ class Upstream:
         self.policy = policy = policy or UpstreamPolicy()
         self._observers = tuple(observers)
         self._urls: dict[str, httpx2.URL] = {}
+        self.own_headers = _own(headers)
         self._headers = {
             "host": httpx2.URL(self.base_url).netloc.decode(),
             "accept": "*/*",
             "user-agent": "chammal",
             "accept-encoding": "identity",
-            **_own(headers),
+            **self.own_headers,
         }
         self._transport = transport or _connect(self.base_url, policy)
         self.breaker: Breaker = breaker or CircuitBreaker(name, policy.breaker, observers=self._observers)
@@ -215,7 +216,7 @@ class Upstream:
         loop = asyncio.get_running_loop()
         try:
             return await self._retrier.run(
-                attempt, repeatable=call.repeatable, remaining=lambda: call.deadline - loop.time()
+                attempt, repeatable=lambda: call.repeatable, remaining=lambda: call.deadline - loop.time()
             )
         except UpstreamError as error:
             error.attempts = call.attempts

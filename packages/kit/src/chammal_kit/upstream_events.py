@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chammal_contracts.stages import FailureType
 from chammal_kit.breaker import BreakerEvent
-from chammal_kit.retry import RetryPlanned
+from chammal_kit.retry import RetryEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,6 @@ class AttemptEnded:
     """By the share that the breaker's policy names."""
 
 
-UpstreamEvent = UpstreamCreated | AttemptEnded | RetryPlanned | BreakerEvent
+UpstreamEvent = UpstreamCreated | AttemptEnded | RetryEvent | BreakerEvent
 UpstreamObserver = Callable[[UpstreamEvent], None]
 """Called in line, so it must be quick and must not raise."""
