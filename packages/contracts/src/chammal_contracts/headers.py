@@ -12,3 +12,5 @@ ATTEMPTS = "Chammal-Attempts"
 """For example `vllm=connect_error, llamacpp=ok`."""
 ON_FAILURE = "Chammal-On-Failure"
 """`error` asks for a problem instead of a dummy."""
+FROM_CALLERS = (REQUEST_ID, DEADLINE, ON_FAILURE)
+TO_CALLERS = (REQUEST_ID, DEGRADED, BACKEND, ATTEMPTS)

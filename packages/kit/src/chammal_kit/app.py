@@ -1,24 +1,34 @@
 """The app that every service starts from."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Health
 from chammal_kit.deadline import Deadline, set_deadline
+from chammal_kit.door import ANY_KEY, ANYONE, OPERATORS, Access, Door, guarded, path_of
 from chammal_kit.draining import install_draining
+from chammal_kit.keys import KeyRing, KeyScope, stored
 from chammal_kit.logs import component_logger
 from chammal_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS, metrics_endpoint
+from chammal_kit.origins import ANY, Origins
 from chammal_kit.problems import Problem, install_problem_handlers
 from chammal_kit.request_id import enter_request
+from chammal_kit.security_headers import SWAGGER_POLICY, add_security_headers
+from chammal_kit.settings import ServiceSettings
 
 log = component_logger("HTTP")
 
@@ -26,17 +36,40 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
 _HANDSHAKES = frozenset({"websocket.accept", "websocket.http.response.start"})
 _PROBES = frozenset({"/health", "/ready", "/metrics"})
+_OWN: dict[str, Access] = {
+    "/health": ANYONE,
+    "/ready": ANYONE,
+    "/openapi.json": ANYONE,
+    "/docs": ANYONE,
+    "/metrics": OPERATORS,
+}
+_PREFLIGHT_SECONDS = 600
 
 
-def create_app(*, service: str, distribution: str, lifespan: Lifespan, routers: Sequence[APIRouter]) -> FastAPI:
-    """An app with /health, /metrics, request ids, deadlines, access metrics and problem+json errors.
+def create_app(
+    *,
+    service: str,
+    distribution: str,
+    lifespan: Lifespan,
+    routers: Sequence[APIRouter],
+    settings: ServiceSettings | None = None,
+    door: Door | None = None,
+    access: Mapping[str, Access] | None = None,
+    first: Sequence[BaseRoute] = (),
+) -> FastAPI:
+    """An app with /health, /metrics, request ids, deadlines, access metrics, problem+json errors, and a door.
 
-    `distribution` is the installed package whose version /health and the OpenAPI document name.
+    `distribution` is the installed package whose version /health and the OpenAPI document name. `access` says for each
+    path who may enter; without it every route needs the internal key, if there is one. `first` are matched before all
+    others.
     """
+    settings = settings or ServiceSettings()
+    door = door or _internal_door(settings)
     app = FastAPI(
         title=f"Chammal {service}",
         version=version(distribution),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -48,12 +81,37 @@ def create_app(*, service: str, distribution: str, lifespan: Lifespan, routers: 
         return health
 
     app.add_route("/metrics", metrics_endpoint, include_in_schema=False)
-    for router in routers:
-        app.include_router(router)
+    if settings.docs:
+        app.add_route("/docs", _swagger, include_in_schema=False)
+    routes = [*first, *app.router.routes, *(route for router in routers for route in router.routes)]
+    app.router.routes[:] = guarded(routes, door, {**(access or dict.fromkeys(map(path_of, routes), ANY_KEY)), **_OWN})
+    app.state.door = door
     install_problem_handlers(app)
     install_draining(app)
+    app.add_middleware(Origins, origins=settings.origins, hosts=settings.hosts if door.keys is None else (ANY,))
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "X-API-Key", *wire.FROM_CALLERS),
+            expose_headers=("Retry-After", "RateLimit", "RateLimit-Policy", *wire.TO_CALLERS),
+            max_age=_PREFLIGHT_SECONDS,
+        )
     app.add_middleware(RequestContext)
     return app
+
+
+def _internal_door(settings: ServiceSettings) -> Door:
+    if settings.internal_key is None:
+        return Door()
+    return Door(KeyRing(stored(settings.internal_key.get_secret_value(), "internal", [KeyScope.ADMIN]).line()))
+
+
+async def _swagger(request: Request) -> HTMLResponse:
+    page = get_swagger_ui_html(openapi_url="/openapi.json", title=request.app.title, swagger_favicon_url="data:,")
+    page.headers["Content-Security-Policy"] = SWAGGER_POLICY
+    return page
 
 
 class RequestContext:
@@ -81,6 +139,7 @@ class RequestContext:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)[wire.REQUEST_ID] = request_id
+                add_security_headers(message["headers"])
             await send(message)
 
         try:

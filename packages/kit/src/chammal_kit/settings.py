@@ -2,9 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 SHARED_PREFIX = "CHAMMAL_"
 
@@ -45,6 +52,27 @@ class ServiceSettings(BaseSettings):
     operations_host: str | None = Field(
         default=None, description="Address of that port; unset, that of the public one."
     )
+
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names with a dot that the service answers to where it needs no key, such as chammal.example.org "
+        "or *.svc.cluster.local; `*` is any.",
+    )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins whose web pages may call, such as https://app.example.org; `*` is any."
+    )
+    trusted_proxies: str = Field(
+        default="", description="Addresses of proxies whose X-Forwarded-For and -Proto are believed, with commas."
+    )
+    internal_key: SecretStr | None = Field(
+        default=None, description="The api shows it to stt, tts and llm-gateway, which then answer to nobody else."
+    )
+    docs: bool = Field(default=False, description="Serve /docs, whose scripts a browser loads from cdn.jsdelivr.net.")
+
+    @field_validator("hosts", "origins", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from fastapi import FastAPI
 
+from chammal_api.access import ACCESS, make_door, say_if_open
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
@@ -17,27 +18,36 @@ from chammal_api.state import State
 from chammal_api.tally import Tally
 from chammal_kit.app import Lifespan, create_app
 from chammal_kit.breaker import BreakerPolicy
+from chammal_kit.door import Door
 from chammal_kit.egress import Egress
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
 
 
 def create(settings: ApiSettings | None = None) -> FastAPI:
     settings = settings or ApiSettings()
+    door = make_door(settings)
     return create_app(
         service="api",
         distribution="chammal-api",
-        lifespan=_lifespan(settings),
+        lifespan=_lifespan(settings, door),
         routers=[transcribe.router, openai.router, stream.router, operations.router],
+        settings=settings,
+        door=door,
+        access=ACCESS,
     )
 
 
-def _lifespan(settings: ApiSettings) -> Lifespan:
+def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
+    internal = {"x-api-key": settings.internal_key.get_secret_value()} if settings.internal_key else None
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        say_if_open(settings, door)
         async with AsyncExitStack() as stack:
 
             async def upstream(name: str, url: str, seconds: float) -> Upstream:
-                return await stack.enter_async_context(aclosing(Upstream(name, url, _policy(settings, seconds))))
+                made = Upstream(name, url, _policy(settings, seconds), headers=internal)
+                return await stack.enter_async_context(aclosing(made))
 
             stt = await upstream("stt", settings.stt_url, settings.stt_seconds)
             llm = await upstream("llm-gateway", settings.llm_url, settings.llm_seconds)

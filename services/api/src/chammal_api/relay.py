@@ -76,7 +76,7 @@ class Relay(Response):
     ) -> None:
         super().__init__()
         self._timeouts = timeouts
-        self._path = request.url.path
+        self._path = request.scope["path"]
         self._forwarded = {name: request.headers[name] for name in _TO_SERVICE if name in request.headers}
         self._upstream = upstream
         self._body = body

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from chammal_contracts.failures import Environment
@@ -47,6 +47,20 @@ class ApiSettings(ServiceSettings):
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a breaker.")
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")
+    keys: SecretStr | None = Field(
+        default=None,
+        description="API keys as lines of `chammal keys new`, with `;` between them. Unset: none is asked.",
+    )
+    keys_file: Path | None = Field(
+        default=None, description="Or a file with a line for each; it is read anew when it has changed."
+    )
+    requests_per_minute: int = Field(
+        default=0, ge=0, description="Requests a minute of one key, or of one address where there are no keys; 0 any."
+    )
+    requests_burst: int = Field(default=0, ge=0, description="How many of them at once; 0 is a minute's worth.")
+    published_host: str | None = Field(
+        default=None, description="Where the port is reached, if not at `host`: a container's is published elsewhere."
+    )
 
     @field_validator("audio_root")
     @classmethod

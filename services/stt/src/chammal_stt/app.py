@@ -37,4 +37,5 @@ def create(settings: SttSettings | None = None) -> FastAPI:
         distribution="chammal-stt",
         lifespan=lifespan,
         routers=[routes.router, model_routes.router, sessions.router],
+        settings=configured,
     )

@@ -36,7 +36,9 @@ def create(settings: TtsSettings | None = None, load: Callable[[TtsSettings], En
                 await task
             executor.shutdown(wait=False, cancel_futures=True)
 
-    return create_app(service="tts", distribution="chammal-tts", lifespan=lifespan, routers=[router])
+    return create_app(
+        service="tts", distribution="chammal-tts", lifespan=lifespan, routers=[router], settings=settings
+    )
 
 
 def load_kokoro(settings: TtsSettings) -> Engine:

@@ -55,7 +55,7 @@ async def _connect(upstream: Upstream, path: str) -> ClientConnection:
     try:
         return await connect(
             "ws" + upstream.base_url.removeprefix("http") + path,
-            additional_headers={wire.REQUEST_ID: request_id} if request_id else None,
+            additional_headers=upstream.own_headers | ({wire.REQUEST_ID: request_id} if request_id else {}),
             user_agent_header="chammal",
             compression=None,
             proxy=None,

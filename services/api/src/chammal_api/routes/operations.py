@@ -8,16 +8,21 @@ from chammal_api.state import state_of
 from chammal_contracts.failures import FailureReport
 from chammal_contracts.health import Readiness
 from chammal_contracts.stages import Stage
+from chammal_kit.door import OPERATORS, Door
 
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def get_ready(request: Request, response: Response) -> Readiness:
-    """The state of each service behind this one; 503 only when none of them can answer."""
+    """The state of each service behind this one; 503 only when none of them can answer.
+
+    Without a key of the scope `operations`, where keys are set: whether, and not why.
+    """
     readiness = await state_of(request)["dependencies"].check()
     response.status_code = 200 if readiness.ready else 503
-    return readiness
+    door: Door = request.app.state.door
+    return readiness if door.may(request.scope, OPERATORS) else Readiness(ready=readiness.ready)
 
 
 @router.get("/v1/failures")
