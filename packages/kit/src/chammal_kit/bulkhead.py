@@ -1,7 +1,7 @@
 """Bounded concurrency for one upstream: so many calls at once, so many waiting a short while, no more."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 
 
 class BulkheadFull(Exception):
@@ -28,7 +28,7 @@ class Bulkhead:
         self.queue_seconds = queue_seconds
         self.retry_after = retry_after
         self.in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
 
     @property
     def waiting(self) -> int:
@@ -46,13 +46,13 @@ class Bulkhead:
     async def _wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
+        self._waiting[turn] = None
         timer = loop.call_later(seconds, self._expire, turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting.remove(turn)
+                self._waiting.pop(turn, None)
             elif turn.exception() is None:  # the slot was ours already
                 self.release()
             raise
@@ -61,14 +61,14 @@ class Bulkhead:
 
     def _expire(self, turn: asyncio.Future[None]) -> None:
         if not turn.done():
-            self._waiting.remove(turn)
+            del self._waiting[turn]
             turn.set_exception(BulkheadFull(self.name, self.retry_after))
 
     def release(self) -> None:
         """Hand the slot to the first who waits, or free it."""
-        for turn in self._waiting:
-            if not turn.done():  # a cancelled one takes itself out of the queue
-                self._waiting.remove(turn)
+        while self._waiting:
+            turn, _ = self._waiting.popitem(last=False)
+            if not turn.done():  # else its caller gave up, and has not run since
                 turn.set_result(None)
                 return
         self.in_flight -= 1
