@@ -35,6 +35,7 @@ class FaultServer:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """A client closed a connection."""
     keep_bodies: bool = True
+    readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -46,8 +47,14 @@ class FaultServer:
 
         self.answer = answer
 
+    async def hang(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        """Answers nothing, and sees at once when the client leaves."""
+        await self.readers[writer].read()
+        raise ConnectionResetError
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.readers[writer] = reader
         try:
             while not writer.is_closing():
                 seen = await self._read(reader)

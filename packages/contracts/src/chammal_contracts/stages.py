@@ -57,6 +57,8 @@ class AttemptOutcome(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     """Not sent: the breaker was open or the bulkhead full."""
+    SUPERSEDED = "superseded"
+    """Cancelled, because the other of two equal tries had answered."""
 
 
 class Attempt(BaseModel):

@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from chammal_contracts.stages import BreakerState, FailureType
 from chammal_kit.breaker import BreakerRejection, BreakerTransition
+from chammal_kit.hedge import Hedged, HedgeOutcome
 from chammal_kit.logs import component_logger
 from chammal_kit.retry import RetryPlanned, RetryRefused
 from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
@@ -42,6 +43,11 @@ RETRIES_REFUSED = Counter(
     "Retries that were not made because the budget of second tries was spent.",
     ["upstream"],
 )
+HEDGES = Counter(
+    "chammal_upstream_hedges_total",
+    "Second tries beside a slow first one: which of the two won, or refused where none was sent.",
+    ["upstream", "outcome"],
+)
 BULKHEAD_IN_FLIGHT = Gauge("chammal_bulkhead_in_flight", "Calls to an upstream that hold a slot.", ["upstream"])
 BULKHEAD_WAITING = Gauge("chammal_bulkhead_waiting", "Calls to an upstream that wait for a slot.", ["upstream"])
 
@@ -68,6 +74,8 @@ def measure(event: UpstreamEvent) -> None:
             UPSTREAM_RETRIES.labels(upstream, failure).inc()
         case RetryRefused(upstream):
             RETRIES_REFUSED.labels(upstream).inc()
+        case Hedged(upstream, outcome):
+            HEDGES.labels(upstream, outcome).inc()
         case BreakerTransition(name, source, target):
             BREAKER_TRANSITIONS.labels(name, source, target).inc()
             _show_state(name, target)
@@ -98,6 +106,8 @@ def _initialise(event: UpstreamCreated) -> None:
     UPSTREAM_SECONDS.labels(name)
     UPSTREAM_SLOW.labels(name)
     RETRIES_REFUSED.labels(name)
+    for outcome in HedgeOutcome:
+        HEDGES.labels(name, outcome)
     for failure in FailureType:
         UPSTREAM_RETRIES.labels(name, failure)
     _show_state(name, BreakerState.CLOSED)

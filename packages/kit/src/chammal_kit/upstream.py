@@ -21,6 +21,7 @@ from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, Fail
 from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
+from chammal_kit.hedge import Hedge, Hedged, HedgeOutcome, Latencies, race
 from chammal_kit.http_transport import HttpTransport
 from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
@@ -33,7 +34,7 @@ from chammal_kit.upstream_policy import Timeouts, UpstreamPolicy
 from chammal_kit.upstream_reply import Reply
 
 __all__ = [
-    "Body", "FilePart", "Reply", "StreamReply", "Timeouts", "Upstream", "UpstreamError", "UpstreamPolicy",
+    "Body", "FilePart", "Hedge", "Reply", "StreamReply", "Timeouts", "Upstream", "UpstreamError", "UpstreamPolicy",
     "UpstreamRejected",
 ]  # fmt: skip
 
@@ -82,6 +83,7 @@ class Upstream:
         self._retrier = Retrier(
             policy.retry, may_go=lambda: self.breaker.state is not BreakerState.OPEN, observe=self._emit
         )
+        self._latencies = Latencies()
         self._emit(UpstreamCreated(name, lambda: self.bulkhead.in_flight, lambda: self.bulkhead.waiting))
 
     async def aclose(self) -> None:
@@ -92,14 +94,14 @@ class Upstream:
         self, method: str, path: str, *, json: Any = ..., body: Body | None = ...,
         files: Sequence[tuple[str, FilePart]] = ..., form: Mapping[str, str | list[str]] | None = ...,
         headers: Mapping[str, str] | None = ..., timeouts: Timeouts | None = ..., repeatable: bool = ...,
-        parse: None = None,
+        hedge: Hedge | None = ..., parse: None = None,
     ) -> Reply[None]: ...  # fmt: skip
     @overload
     async def request(
         self, method: str, path: str, *, json: Any = ..., body: Body | None = ...,
         files: Sequence[tuple[str, FilePart]] = ..., form: Mapping[str, str | list[str]] | None = ...,
         headers: Mapping[str, str] | None = ..., timeouts: Timeouts | None = ..., repeatable: bool = ...,
-        parse: Callable[[Reply[None]], T],
+        hedge: Hedge | None = ..., parse: Callable[[Reply[None]], T],
     ) -> Reply[T]: ...  # fmt: skip
     async def request(
         self,
@@ -113,11 +115,20 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
         repeatable: bool = True,
+        hedge: Hedge | None = None,
         parse: Callable[[Reply[None]], Any] | None = None,
     ) -> Reply[Any]:
-        """The whole answer. Where `parse` raises ValueError the answer is unusable, which counts as a failure."""
+        """The whole answer. Where `parse` raises ValueError the answer is unusable, which counts as a failure.
+
+        With `hedge` a slow first try is given a second beside it, out of the budget of retries.
+        """
         call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
-        reply = await self._retrying(call, lambda: self._fetch(call, parse))
+        if hedge is None:
+            reply = await self._retrying(call, lambda: self._fetch(call, parse))
+        elif call.repeatable:
+            reply = await self._retrying(call, lambda: self._hedged(call, parse, hedge))
+        else:
+            raise ValueError("what cannot be sent twice cannot be hedged")
         reply.attempts = call.attempts
         reply.seconds = asyncio.get_running_loop().time() - call.started
         return reply
@@ -266,6 +277,44 @@ class Upstream:
             raise
         await lease.finish(None)
         return reply
+
+    async def _hedged(self, call: Call, parse: Callable[[Reply[None]], Any] | None, hedge: Hedge) -> Reply[Any]:
+        loop = asyncio.get_running_loop()
+        endpoint = (call.method, call.url.path)
+        wait = self._latencies.p95(endpoint) if hedge.seconds is None else hedge.seconds
+        started = loop.time()
+        if wait is None or call.attempts:  # two tries are enough
+            reply = await self._fetch(call, parse)
+        else:
+            reply = await self._race(call, parse, wait)
+        self._latencies.note(endpoint, loop.time() - started)
+        return reply
+
+    async def _race(self, call: Call, parse: Callable[[Reply[None]], Any] | None, wait: float) -> Reply[Any]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcome = HedgeOutcome.LOST
+        try:
+            raced = await race(lambda: self._fetch(call, parse), wait, lambda: self._may_hedge(call))
+            if raced.second_won:
+                outcome = HedgeOutcome.WON
+        finally:
+            if call.hedged_at is not None:
+                self._emit(Hedged(self.name, outcome))
+        if raced.superseded:
+            since = started if raced.second_won else call.hedged_at or started
+            seconds = loop.time() - since
+            call.attempts.append(Attempt(backend=self.name, outcome=AttemptOutcome.SUPERSEDED, seconds=seconds))
+        return raced.value
+
+    def _may_hedge(self, call: Call) -> bool:
+        free = self.bulkhead.in_flight < self.bulkhead.concurrency
+        if self.breaker.state is BreakerState.CLOSED and free and self._retrier.budget.take():
+            call.hedged_at = asyncio.get_running_loop().time()
+            call.repeatable = False
+            return True
+        self._emit(Hedged(self.name, HedgeOutcome.REFUSED))
+        return False
 
     def _parse(self, reply: Reply[None], parse: Callable[[Reply[None]], T]) -> T:
         try:

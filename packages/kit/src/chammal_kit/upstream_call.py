@@ -37,6 +37,8 @@ class Call:
     """Both in loop time."""
     repeatable: bool
     max_bytes: int
+    hedged_at: float | None = None
+    """When a second try was sent beside the first, in loop time."""
     attempts: list[Attempt] = field(default_factory=list)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chammal_contracts.stages import FailureType
 from chammal_kit.breaker import BreakerEvent
+from chammal_kit.hedge import Hedged
 from chammal_kit.retry import RetryEvent
 
 
@@ -29,6 +30,6 @@ class AttemptEnded:
     """By the share that the breaker's policy names."""
 
 
-UpstreamEvent = UpstreamCreated | AttemptEnded | RetryEvent | BreakerEvent
+UpstreamEvent = UpstreamCreated | AttemptEnded | RetryEvent | Hedged | BreakerEvent
 UpstreamObserver = Callable[[UpstreamEvent], None]
 """Called in line, so it must be quick and must not raise."""

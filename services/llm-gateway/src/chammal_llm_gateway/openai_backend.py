@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
-from chammal_kit.upstream import Reply, StreamReply, Timeouts, Upstream
+from chammal_kit.upstream import Hedge, Reply, StreamReply, Timeouts, Upstream
 from chammal_llm_gateway.answer import Chunk, Completion, InvalidAnswer, read_chunk, read_completion, read_model_ids
 from chammal_llm_gateway.backend import Answered, Opened
 from chammal_llm_gateway.names import ModelNames
@@ -12,6 +12,8 @@ from chammal_llm_gateway.settings import BackendName
 from chammal_llm_gateway.sse import SseParser
 
 NAMES_TIMEOUTS = Timeouts(connect=1.0, first_byte=5.0, idle=5.0, total=5.0)
+NAMES_HEDGE = Hedge(seconds=1.0)
+"""A list costs a server nothing, and a chat may wait for it. Chats are never sent twice: each costs the model."""
 
 
 class OpenAIBackend:
@@ -42,7 +44,9 @@ class OpenAIBackend:
         await self.upstream.request("POST", "/chat/completions", json=body, parse=_parse_choices)
 
     async def _ask_names(self) -> list[str]:
-        reply = await self.upstream.request("GET", "/models", timeouts=NAMES_TIMEOUTS, parse=parse_model_ids)
+        reply = await self.upstream.request(
+            "GET", "/models", timeouts=NAMES_TIMEOUTS, hedge=NAMES_HEDGE, parse=parse_model_ids
+        )
         return reply.value
 
 
