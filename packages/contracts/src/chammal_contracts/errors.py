@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"
     WORKER_DIED = "worker_died"
     OVERLOADED = "overloaded"
+    STORAGE_FULL = "storage_full"
+    """507: there is no room on the service's disk for what was sent."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     BACKENDS_FAILED = "backends_failed"
     STAGE_FAILED = "stage_failed"
