@@ -7,7 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RUNS = (
     (str(HERE / "upload_memory.py"),),
-    (str(HERE / "gateway.py"), "--out", str(HERE / "results" / "gateway.md")),
+    ("-m", "bench.gateway"),
     ("-m", "bench.stt"),
 )
 

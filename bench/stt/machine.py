@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import socket
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -52,12 +53,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def description(cores: int) -> str:
+def description(cores: int, libraries: Iterable[str] = ("faster-whisper", "ctranslate2", "av", "onnxruntime")) -> str:
     """One paragraph."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "av", "onnxruntime"))
+    releases = ", ".join(f"{name} {version(name)}" for name in libraries)
     return (
         f"{_processor()}, {cores} of {os.cpu_count()} cores, {_memory_gib():.0f} GiB, {_system()}, "
-        f"Python {platform.python_version()}, {libraries}. {dt.datetime.now(dt.UTC):%d %B %Y}."
+        f"Python {platform.python_version()}, {releases}. {dt.datetime.now(dt.UTC):%d %B %Y}."
     )
 
 

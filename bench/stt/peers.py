@@ -14,14 +14,14 @@ HOME = ROOT / ".bench"
 INSTALL_SECONDS = 900
 
 
-def environment(name: str, release: str) -> Path:
-    """The bin folder of a virtual environment that has this release. Raises SideMissing."""
+def environment(name: str, release: str, extra: str = "") -> Path:
+    """The bin folder of a virtual environment that has this release, with its `[extra]`. Raises SideMissing."""
     home = HOME / f"{name}-{release}"
     done = home / ".installed"
     if not done.exists():
         report(f"installing {name} {release} into {home.relative_to(ROOT)}")
         pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        for command in ([sys.executable, "-m", "venv", str(home)], [*pip, f"{name}=={release}"]):
+        for command in ([sys.executable, "-m", "venv", str(home)], [*pip, f"{name}{extra}=={release}"]):
             try:
                 subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
             except subprocess.TimeoutExpired as error:
