@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
+from chammal_kit.breaker import BreakerPolicy
 from chammal_kit.retry import RetryPolicy
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
 from chammal_llm_gateway.anthropic_backend import API_VERSION, AnthropicBackend
@@ -75,6 +76,7 @@ def _policy(settings: LlmSettings) -> UpstreamPolicy:
         concurrency=settings.concurrency,
         queue=settings.queue,
         queue_seconds=settings.queue_seconds,
+        breaker=BreakerPolicy(failures_in_a_row=settings.breaker_failures, open_seconds=settings.breaker_open_seconds),
         retry=RetryPolicy(retries=0),
     )
 

@@ -64,6 +64,8 @@ class LlmSettings(ServiceSettings):
     concurrency: int = Field(default=16, ge=1, description="Calls to one backend at the same time.")
     queue: int = Field(default=16, ge=0, description="Calls that may wait for a place at one backend.")
     queue_seconds: float = Field(default=0.5, ge=0, description="Longest wait for such a place.")
+    breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a backend's breaker.")
+    breaker_open_seconds: float = Field(default=5.0, gt=0, description="How long such a breaker stays open at first.")
     max_request_bytes: int = Field(default=4 << 20, ge=1024, description="Largest request body.")
     max_response_bytes: int = Field(default=8 << 20, ge=1024, description="Largest answer of a backend.")
     max_schema_bytes: int = Field(default=256 << 10, ge=1024, description="Largest JSON schema in a request.")
