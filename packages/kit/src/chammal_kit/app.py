@@ -23,7 +23,7 @@ from chammal_kit.door import ANY_KEY, ANYONE, OPERATORS, Access, Door, guarded, 
 from chammal_kit.draining import install_draining
 from chammal_kit.keys import KeyRing, KeyScope, stored
 from chammal_kit.logs import component_logger
-from chammal_kit.metrics import HTTP_REQUESTS, HTTP_SECONDS, metrics_endpoint
+from chammal_kit.metrics import count_request, metrics_endpoint
 from chammal_kit.origins import ANY, Origins
 from chammal_kit.problems import Problem, install_problem_handlers
 from chammal_kit.request_id import enter_request
@@ -180,7 +180,6 @@ def _take_deadline(header: str | None) -> Problem | None:
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
-    HTTP_REQUESTS.labels(scope["method"], route, status).inc()
-    HTTP_SECONDS.labels(route).observe(seconds)
+    count_request(scope["method"], route, status, seconds)
     if route not in _PROBES:
         log.info("%s %s %d in %.3f s", scope["method"], scope["path"], status, seconds)

@@ -1,5 +1,7 @@
 """Metrics of the HTTP server. Services add theirs beside it, all in prometheus_client's default registry."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import REGISTRY
@@ -27,6 +29,18 @@ PROCESS_THREADS = Gauge("chammal_process_threads", "Threads that Python knows of
 REFUSED = Counter("chammal_refused_total", "Requests refused at the door, by code.", ["code"])
 KEYS = Gauge("chammal_keys", "API keys that are known.")
 KEYS_BROKEN = Gauge("chammal_keys_file_broken", "1: the file of keys cannot be read, those from before stay valid.")
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    answered, took = _of_requests(method, route, status)
+    answered.inc()
+    took.observe(seconds)
+
+
+@cache
+def _of_requests(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Looking labels up costs more than counting."""
+    return HTTP_REQUESTS.labels(method, route, status), HTTP_SECONDS.labels(route)
 
 
 async def metrics_endpoint(request: Request) -> Response:
