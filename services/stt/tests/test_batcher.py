@@ -66,6 +66,7 @@ class Setting:
     def __init__(self, recogniser: FakeRecogniser, batcher: Batcher) -> None:
         self.recogniser = recogniser
         self.batcher = batcher
+        self.waits: list[float] = []
 
     async def ask(self, name: int, priority: Priority = Priority.SHORT, seconds: float = 4, **options: object) -> str:
         piece = Piece(first=name, samples=int(seconds * SAMPLE_RATE), **options)  # type: ignore[arg-type]
@@ -78,9 +79,12 @@ class Setting:
 @asynccontextmanager
 async def setting(workers: int = 1, queue: int = 100) -> AsyncIterator[Setting]:
     recogniser = FakeRecogniser(workers)
-    batcher = Batcher(cast(Recogniser, recogniser), size=4, queue=queue, wait_seconds=0)
+    waits: list[float] = []
+    batcher = Batcher(cast(Recogniser, recogniser), size=4, queue=queue, wait_seconds=0, short_waited=waits.append)
+    s = Setting(recogniser, batcher)
+    s.waits = waits
     with anyio.fail_after(10):
-        yield Setting(recogniser, batcher)
+        yield s
     await batcher.aclose()
 
 
@@ -122,6 +126,14 @@ async def test_what_a_person_waits_for_goes_first() -> None:
         tasks = [s.begin(name, priority, temperature=name / 10) for name, priority in enumerate(order, start=1)]
         await answers(s, *tasks)
         assert s.recogniser.batches == [[0], [4], [3], [2], [1]]
+
+
+async def test_how_long_pieces_of_short_recordings_waited_is_told_and_no_others() -> None:
+    async with busy() as s:
+        tasks = [s.begin(name, priority) for name, priority in enumerate(Priority, start=1)]
+        await answers(s, *tasks, s.begin(9))
+        assert len(s.waits) == 3  # the one that came first included
+        assert s.waits[0] < s.waits[1]
 
 
 async def test_pieces_with_other_options_are_not_decoded_together() -> None:

@@ -202,7 +202,7 @@ def test_with_one_place_another_model_can_only_take_it_as_the_default(two, fello
 def test_switching_the_default_under_load_fails_no_request(
     two, fellow_americans: bytes, places: int, requests: int
 ) -> None:
-    server = two(max_models=places, queue=400, queue_seconds=300, max_uploads=400)
+    server = two(max_models=places, limit_least=400, limit_most=400, max_uploads=400)
     client = httpx2.Client(base_url=server.client.base_url, timeout=300, limits=httpx2.Limits(max_connections=None))
     answered = threading.Condition()
     finished = threading.Event()

@@ -226,10 +226,10 @@ def test_a_caller_that_goes_away_frees_the_recogniser(server, audio: Path, jfk: 
     assert words(server.post("jfk.flac", jfk, language="en").json()["text"]) == words(JFK)
 
 
-def test_more_calls_than_are_worked_on_and_queued_are_refused_at_once(
+def test_more_calls_than_are_let_in_are_refused_at_once(
     start_server, models_dir: Path, audio: Path, jfk: bytes, tmp_path: Path
 ) -> None:
-    server = start_server(models_dir, tmp_path, workers=1, concurrency=1, queue=1)
+    server = start_server(models_dir, tmp_path, workers=1, limit_least=2, limit_most=2)
     server.until(server.ready)
     content = (audio / "ko_azure_1.wav").read_bytes()
     answers = []

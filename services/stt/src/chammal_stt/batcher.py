@@ -8,7 +8,7 @@ while others have come lately: a batch of theirs lasts seconds.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
@@ -49,6 +49,7 @@ class _Waiting:
     answer: "asyncio.Future[Recognition]"
     deaths_before: int
     """Of workers, when it came."""
+    came: float
     failures: int = 0
     """Of batches that it was in. From the first on it is tried by itself, to tell whether it is the cause."""
 
@@ -66,8 +67,18 @@ class _Waiting:
 class Batcher:
     """Cancelling a call drops its piece from the queue; a batch that runs goes on and the answer is left unread."""
 
-    def __init__(self, recogniser: Recogniser, *, size: int, queue: int, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        *,
+        size: int,
+        queue: int,
+        wait_seconds: float,
+        short_waited: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`short_waited` is told how long each piece of a short recording waited until it was taken up."""
         self.recogniser = recogniser
+        self._short_waited = short_waited
         self._size = size
         self._long_size = max(1, size // 2)  # larger batches of long pieces save nothing, and hold up the rest
         self._queue = queue
@@ -87,11 +98,12 @@ class Batcher:
             detail = "Too many pieces of audio wait for a recogniser. Send it again a little later."
             raise Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": "5"})
         self._start()
-        answer = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(descriptor, piece, priority, answer, self.recogniser.deaths)
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        waiting = _Waiting(descriptor, piece, priority, answer, self.recogniser.deaths, loop.time())
         self._waiting[priority].append(waiting)
         if priority is not Priority.LONG:
-            self._short_came = asyncio.get_running_loop().time()
+            self._short_came = waiting.came
         self._changed.set()
         self.in_flight += 1
         PIECES_WAITING.inc()
@@ -176,8 +188,11 @@ class Batcher:
         if not lead.failures:
             riders = (other for other in self._everyone() if other is not lead and _rides(other, lead))
             batch += islice(riders, size - 1)
+        now = asyncio.get_running_loop().time()
         for waiting in batch:
             self._waiting[waiting.priority].remove(waiting)
+            if waiting.priority is Priority.SHORT:
+                self._short_waited(now - waiting.came)
         return batch
 
     def _everyone(self) -> Iterator[_Waiting]:

@@ -59,6 +59,10 @@ class Reading:
     done: float = 0.0
     """All of the recording before this has been read."""
 
+    @property
+    def is_short(self) -> bool:
+        return sum(speech_seconds(track.speech) for track in self.tracks) <= SHORT_SECONDS
+
 
 def plan(decoded: DecodeReply, split: bool, limits: Cut) -> Reading:
     speech = [probabilities(activity) for activity in decoded.activity]
@@ -78,8 +82,7 @@ async def read(
     batcher: Batcher, descriptor: int, reading: Reading, options: Piece, came_further: Callable[[], None]
 ) -> None:
     """Fills the reading. `options` is a piece without a place, but for the channels of the file. Raises Problem."""
-    spoken = sum(speech_seconds(track.speech) for track in reading.tracks)
-    priority = Priority.SHORT if spoken <= SHORT_SECONDS else Priority.LONG
+    priority = Priority.SHORT if reading.is_short else Priority.LONG
     reader = _Reader(batcher, descriptor, options, priority)
     todo = sorted(
         ((track, piece) for track in reading.tracks for piece in track.pieces), key=lambda item: item[1].first

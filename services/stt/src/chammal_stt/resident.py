@@ -1,7 +1,7 @@
 """A model in memory: its processes, the queue before them, and who uses it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chammal_stt.batcher import Batcher, unavailable
@@ -11,7 +11,7 @@ from chammal_stt.settings import SttSettings
 
 
 class Resident:
-    def __init__(self, settings: SttSettings, model_id: str) -> None:
+    def __init__(self, settings: SttSettings, model_id: str, short_waited: Callable[[float], None]) -> None:
         self.id = model_id
         self.recogniser = Recogniser(settings, model_id)
         size = settings.pieces_per_batch
@@ -20,6 +20,7 @@ class Resident:
             size=size,
             queue=settings.max_pieces,
             wait_seconds=settings.batch_wait_seconds,
+            short_waited=short_waited,
         )
         self.users = 0
         self.used_at = _now()

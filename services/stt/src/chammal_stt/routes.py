@@ -10,6 +10,7 @@ from chammal_contracts.asr import Transcription, TranscriptionFormat
 from chammal_contracts.headers import BACKEND
 from chammal_contracts.health import Readiness
 from chammal_kit.disconnect import unless_disconnected
+from chammal_stt.admission import Visit
 from chammal_stt.form import TranscriptionForm, read_form, schema
 from chammal_stt.formats import render
 from chammal_stt.metrics import REQUESTS, Outcome, outcome_of
@@ -49,30 +50,46 @@ async def post_transcription(request: Request) -> Response:
 
 
 async def _transcribe(request: Request) -> Response:
+    """The refusal of one that may not come in leaves the connection open: a closed one would cost the caller its
+    answer, where it is still sending."""
     transcriber = _transcriber(request)
-    uploads = await transcriber.admit_upload()
+    visit = transcriber.admission.admit(_declared_bytes(request))
     try:
-        fields, upload, form = await read_form(request, transcriber.settings)
-    finally:
-        uploads.release()
+        with transcriber.admission.uploading(visit):
+            fields, upload, form = await read_form(request, transcriber.settings)
+    except BaseException:
+        visit.leave()
+        raise
     if form.stream:
-        return _streamed(transcriber, fields, upload, form)
+        return _streamed(transcriber, visit, fields, upload, form)
     try:
-        work = transcriber.transcribe(upload.file.fileno(), form)
+        work = transcriber.transcribe(visit, upload.file.fileno(), form)
         transcription = await unless_disconnected(request.receive, work)
     finally:
+        visit.leave()
         await fields.close()
     response = render(transcription, form.response_format)
     response.headers[BACKEND] = BACKEND_NAME
     return response
 
 
-def _streamed(transcriber: Transcriber, fields: FormData, upload: UploadFile, form: TranscriptionForm) -> Response:
+def _declared_bytes(request: Request) -> int | None:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdigit() else None
+
+
+def _streamed(
+    transcriber: Transcriber, visit: Visit, fields: FormData, upload: UploadFile, form: TranscriptionForm
+) -> Response:
     def transcribe(report: Callable[[Progress], None]) -> Awaitable[Transcription]:
-        return transcriber.transcribe(upload.file.fileno(), form, report)
+        return transcriber.transcribe(visit, upload.file.fileno(), form, report)
+
+    async def finish() -> None:
+        visit.leave()
+        await fields.close()
 
     verbose = form.response_format is TranscriptionFormat.VERBOSE_JSON
-    return StreamedTranscript(transcribe, verbose, fields, BACKEND_NAME)
+    return StreamedTranscript(transcribe, verbose, finish, BACKEND_NAME)
 
 
 async def _counted(answer: Callable[[], Awaitable[Response]]) -> Response:

@@ -42,8 +42,15 @@ class SttSettings(ServiceSettings):
     speakers: str = Field(
         default="agent,customer", description="Who is on the left and on the right channel of a call."
     )
-    concurrency: int = Field(default=16, ge=1, description="Recordings worked on at once.")
-    queue: int = Field(default=32, ge=0, description="Recordings that may wait; more get 503.")
+    limit_least: int = Field(
+        default=0, ge=0, description="Short recordings let in at once at least; 0 is a batch for each recogniser."
+    )
+    limit_most: int = Field(default=64, ge=1, description="Short recordings let in at once at most; more get 503.")
+    limit_wait_seconds: float = Field(
+        default=2.0, gt=0, description="They may wait so long for a recogniser; when they wait longer, fewer get in."
+    )
+    concurrency: int = Field(default=16, ge=1, description="Long recordings worked on at once.")
+    queue: int = Field(default=32, ge=0, description="Long recordings that may wait; more get 503.")
     queue_seconds: float = Field(default=30.0, gt=0, description="How long one may wait before it gets 503.")
     max_pieces: int = Field(default=1024, ge=1, description="Stretches of audio that may wait for a recogniser.")
     max_request_seconds: float = Field(default=14_400.0, gt=0, description="Cap on the work for one recording.")

@@ -5,7 +5,7 @@ have the places beside it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from chammal_contracts.errors import ErrorCode
@@ -25,11 +25,12 @@ log = component_logger("STT")
 
 
 class Shelf:
-    def __init__(self, settings: SttSettings) -> None:
+    def __init__(self, settings: SttSettings, short_waited: Callable[[float], None] = lambda _: None) -> None:
         self.catalogue = Catalogue(settings)
         self.default = settings.model
         """Id of the model that answers where none is named."""
         self._settings = settings
+        self._short_waited = short_waited
         self._residents: dict[str, Resident] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -170,7 +171,7 @@ class Shelf:
         return resident
 
     def _place(self, model_id: str) -> Resident:
-        resident = self._residents[model_id] = Resident(self._settings, model_id)
+        resident = self._residents[model_id] = Resident(self._settings, model_id, self._short_waited)
         resident.recogniser.pool.warm()
         if model_id == self.default:
             self._default_rests = False

@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import FormData
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -30,12 +29,15 @@ Transcribe = Callable[[Callable[[Progress], None]], Awaitable[Transcription]]
 class StreamedTranscript(Response):
     """The answer begins with the first progress: what fails before that has a status of its own."""
 
-    def __init__(self, transcribe: Transcribe, verbose: bool, fields: FormData, backend: str) -> None:
+    def __init__(
+        self, transcribe: Transcribe, verbose: bool, finish: Callable[[], Awaitable[None]], backend: str
+    ) -> None:
+        """`finish` is called at the end, whatever the end is."""
         super().__init__(headers={"Cache-Control": "no-store", BACKEND: backend}, media_type="text/event-stream")
         del self.headers["content-length"]
         self._transcribe = transcribe
         self._verbose = verbose
-        self._fields = fields
+        self._finish = finish
         self._started = False
         self._text = ""
 
@@ -51,7 +53,7 @@ class StreamedTranscript(Response):
             outcome = Outcome.ABANDONED
         finally:
             REQUESTS.labels(outcome).inc()
-            await self._fields.close()
+            await self._finish()
 
     async def _run(self, send: Send) -> None:
         reports: asyncio.Queue[Progress | None] = asyncio.Queue()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from chammal_contracts.asr import ChannelLayout, Channels, TimestampGranularity, Transcription, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Readiness
-from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
+from chammal_stt.admission import Admission, Visit
 from chammal_stt.decoder import Decoder
 from chammal_stt.form import TranscriptionForm
 from chammal_stt.messages import Piece
-from chammal_stt.metrics import AUDIO_SECONDS, QUEUE_DEPTH, REAL_TIME_FACTOR
+from chammal_stt.metrics import AUDIO_SECONDS, REAL_TIME_FACTOR
 from chammal_stt.pieces import Cut
 from chammal_stt.reading import Reading, plan, read
 from chammal_stt.settings import SttSettings
@@ -44,11 +44,9 @@ class Transcriber:
     def __init__(self, settings: SttSettings) -> None:
         self.settings = settings
         self.decoder = Decoder(settings)
-        self.shelf = Shelf(settings)
+        self.admission = Admission(settings)
+        self.shelf = Shelf(settings, self.admission.limiter.waited)
         self._cut = Cut(settings.piece_seconds, settings.pause_seconds)
-        self._bulkhead = Bulkhead("stt", settings.concurrency, settings.queue, settings.queue_seconds, retry_after=5.0)
-        self._uploads = Bulkhead("stt uploads", settings.max_uploads, 0)
-        QUEUE_DEPTH.set_function(lambda: self._bulkhead.waiting)
 
     def start(self) -> None:
         self.decoder.pool.warm()
@@ -61,29 +59,22 @@ class Transcriber:
         checks = [await self.shelf.check(), await self.decoder.check()]
         return Readiness(ready=all(check.ready for check in checks), checks=checks)
 
-    async def admit_upload(self) -> Bulkhead:
-        """Refuses before a byte of the upload is read. The caller releases what it is given. Raises Problem."""
-        if self._bulkhead.queue and self._bulkhead.waiting >= self._bulkhead.queue:
-            raise _overloaded(5.0)
-        try:
-            await self._uploads.acquire()
-        except BulkheadFull as error:
-            raise _overloaded(error.retry_after) from error
-        return self._uploads
-
     async def transcribe(
-        self, upload: int, form: TranscriptionForm, report: Callable[[Progress], None] | None = None
+        self, visit: Visit, upload: int, form: TranscriptionForm, report: Callable[[Progress], None] | None = None
     ) -> Transcription:
         """`upload` is a descriptor of the recording as it came. At most a hundred reports. Raises Problem."""
         self.shelf.check_name(form.model)
-        async with self._limits(), self.shelf.use(form.model) as resident:
+        async with self._limits(visit), self.shelf.use(form.model) as resident:
             if form.language is not None:
                 self.shelf.catalogue.check_language(resident.id, form.language)
             started = time.perf_counter()
             with tempfile.TemporaryFile(prefix="chammal-") as samples:
                 split = form.channels is Channels.SPLIT
-                decoded = await self.decoder.decode(upload, samples.fileno(), split=split)
-                reading = plan(decoded, split, self._cut)
+                async with self.admission.decoding(visit):
+                    decoded = await self.decoder.decode(upload, samples.fileno(), split=split)
+                reading = await asyncio.to_thread(plan, decoded, split, self._cut)  # hours of it take a while
+                if not reading.is_short:
+                    await visit.turned_out_long()
                 options = self._options(form, decoded.channels)
                 await read(resident.batcher, samples.fileno(), reading, options, self._reports(reading, report))
         AUDIO_SECONDS.inc(reading.duration)
@@ -110,7 +101,7 @@ class Transcriber:
         return came_further
 
     @asynccontextmanager
-    async def _limits(self) -> AsyncIterator[None]:
+    async def _limits(self, visit: Visit) -> AsyncIterator[None]:
         """A place at work, and a limit on the time of all of it."""
         deadline = current_deadline()
         seconds = self.settings.max_request_seconds
@@ -119,13 +110,10 @@ class Transcriber:
         try:
             async with asyncio.timeout(seconds):
                 try:
-                    await self._bulkhead.acquire()
-                except BulkheadFull as error:
-                    raise _overloaded(error.retry_after) from error
-                try:
+                    await visit.begin()
                     yield
                 finally:
-                    self._bulkhead.release()
+                    visit.leave()
         except TimeoutError:
             detail = f"The transcript was not done within {seconds:.0f} s."
             raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, detail) from None
@@ -142,8 +130,3 @@ class Transcriber:
             temperature=form.temperature or None,
             words=verbose and TimestampGranularity.WORD in form.timestamp_granularities,
         )
-
-
-def _overloaded(retry_after: float) -> Problem:
-    detail = "Every recogniser is busy and the queue is full. Send it again a little later."
-    return Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": str(max(1, round(retry_after)))})
