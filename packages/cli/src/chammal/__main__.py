@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 from chammal import demo, models_command, up
+from chammal.drill import command as drill
 from chammal_kit.models import ModelError
 
 INTERRUPTED = 130
@@ -17,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     up.add_parser(commands)
     demo.add_parser(commands)
+    drill.add_parser(commands)
     models_command.add_parser(commands)
     return root
 

@@ -59,13 +59,15 @@ def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
     return mesh
 
 
-def check_ports(settings: UpSettings, *, embedded: bool) -> None:
+def check_ports(settings: UpSettings, *, embedded: bool, control_port: int | None = None) -> None:
     """Raises PortInUse with the variable that changes the port."""
     ports = {"STT": settings.stt_port, "LLM": settings.llm_port, "API": settings.api_port, "TTS": settings.tts_port}
     if embedded:
         ports["LLAMACPP"] = settings.llamacpp_port
+    if control_port is not None:
+        ports["FAULTS_CONTROL"] = control_port
     for name, port in ports.items():
-        host = LOCAL if name == "LLAMACPP" else settings.host
+        host = LOCAL if name in ("LLAMACPP", "FAULTS_CONTROL") else settings.host
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

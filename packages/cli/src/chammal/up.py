@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from chammal.drill.wiring import control_port, with_faults
 from chammal.fetch import Fetcher
 from chammal.mesh import PortInUse, check_ports, needs_embedded_model, programs
 from chammal.models_command import fetch_all
@@ -23,6 +24,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     text = "start stt, tts, llm-gateway and api here (and llama.cpp when no other language model is configured)"
     command = commands.add_parser("up", help=text, description=text)
     command.add_argument("--no-fetch", action="store_true", help="start with the models that are here")
+    command.add_argument(
+        "--drill", action="store_true", help="with fault proxies between the services, for `chammal drill`"
+    )
     command.set_defaults(run=run)
 
 
@@ -30,13 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     settings = UpSettings()
     embedded = needs_embedded_model(settings)
     try:
-        check_ports(settings, embedded=embedded)
+        check_ports(settings, embedded=embedded, control_port=control_port() if arguments.drill else None)
     except PortInUse as error:
         print(error, file=sys.stderr)
         return BUSY_PORT
     if not arguments.no_fetch:
         fetch_missing(settings, embedded=embedded)
-    asyncio.run(_up(settings, programs(settings, embedded=embedded)))
+    mesh = programs(settings, embedded=embedded)
+    asyncio.run(_up(settings, with_faults(mesh, settings, control_port()) if arguments.drill else mesh))
     return 0
 
 

@@ -1,0 +1,91 @@
+"""Light, real traffic: a few users who ask, wait for the answer, think, and ask again."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+
+import httpx2
+
+from chammal.drill.answer import MAIN_STAGE, Answer, Endpoint, Outcome, Reading, cut_short, read, unanswered
+from chammal.drill.scenario import Scenario
+from chammal_contracts import headers as wire
+
+FIRST_DEADLINE = 120.0
+"""Until it is known how long a healthy answer takes here."""
+LATEST_SECONDS = 5.0
+"""How long after its deadline an answer is still awaited, to tell a late one from none."""
+PAUSE_SECONDS = {Endpoint.TRANSCRIBE: 2.0, Endpoint.CHAT: 1.5, Endpoint.SPEECH: 2.0}
+FAILED_PAUSE_SECONDS = 1.0
+_SAMPLE = "greeting_ko.ogg"
+
+
+class Users:
+    """`now` gives seconds since the drill began. `told` gets every answer."""
+
+    def __init__(
+        self, api: httpx2.AsyncClient, scenario: Scenario, now: Callable[[], float], told: Callable[[Answer], None]
+    ) -> None:
+        self._api = api
+        self._scenario = scenario
+        self._now = now
+        self._told = told
+        self._sample = files("chammal").joinpath("samples", _SAMPLE).read_bytes()
+        self.deadlines = dict.fromkeys(Endpoint, FIRST_DEADLINE)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as users:
+            for endpoint in Endpoint:
+                for number in range(self._count(endpoint)):
+                    users.create_task(self._use(endpoint, number * PAUSE_SECONDS[endpoint] / 2))
+
+    def _count(self, endpoint: Endpoint) -> int:
+        """Two of those whom the fault hits. An analysis costs too much to be asked for by two."""
+        if endpoint is Endpoint.TRANSCRIBE and self._scenario.drills_analysis:
+            return 1
+        return 2 if MAIN_STAGE[endpoint] in self._scenario.stages else 1
+
+    async def _use(self, endpoint: Endpoint, late: float) -> None:
+        await asyncio.sleep(late)
+        while True:
+            answer = await self.ask(endpoint)
+            self._told(answer)
+            # whoever waited long for a whole answer thinks as long about it, so that slow machines are not overrun
+            thinks = max(PAUSE_SECONDS[endpoint], answer.seconds)
+            await asyncio.sleep(thinks if answer.outcome is Outcome.OK else FAILED_PAUSE_SECONDS)
+
+    async def ask(self, endpoint: Endpoint) -> Answer:
+        deadline, began = self.deadlines[endpoint], self._now()
+        status, reading = await self._send(endpoint, deadline)
+        return Answer(endpoint, began, self._now() - began, deadline, status, reading)
+
+    async def _send(self, endpoint: Endpoint, deadline: float) -> tuple[int | None, Reading]:
+        status = None
+        try:
+            async with asyncio.timeout(deadline + LATEST_SECONDS):
+                response = await self._api.send(self._request(endpoint, deadline), stream=True)
+                status = response.status_code
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
+            return status, read(endpoint, response)
+        except TimeoutError:
+            return None, unanswered(f"nothing within {deadline + LATEST_SECONDS:.1f} s")
+        except httpx2.TransportError as error:
+            if status == 200:
+                return status, cut_short(endpoint, error)
+            return None, unanswered(str(error) or type(error).__name__)
+
+    def _request(self, endpoint: Endpoint, deadline: float) -> httpx2.Request:
+        headers = {wire.DEADLINE: f"{deadline:.1f}"}
+        if endpoint is Endpoint.TRANSCRIBE:
+            form = {"language": "ko", "incomplete_elements_check": str(self._scenario.drills_analysis).lower()}
+            return self._api.build_request(
+                "POST", "/transcribe", headers=headers, files={"file": (_SAMPLE, self._sample)}, data=form
+            )
+        if endpoint is Endpoint.CHAT:
+            greeting = {"model": "default", "max_tokens": 8, "messages": [{"role": "user", "content": "안녕하세요"}]}
+            return self._api.build_request("POST", "/v1/chat/completions", headers=headers, json=greeting)
+        line = {"model": "tts-1", "voice": "alloy", "input": "감사합니다.", "response_format": "wav"}
+        return self._api.build_request("POST", "/v1/audio/speech", headers=headers, json=line)
