@@ -10,6 +10,7 @@ from chammal_kit.app import create_app
 from chammal_kit.deadline import current_deadline
 from chammal_kit.problems import Problem
 from chammal_kit.request_id import current_request_id
+from chammal_kit.settings import ServiceSettings
 
 router = APIRouter()
 
@@ -38,6 +39,12 @@ async def get_item(number: int) -> int:
 @asynccontextmanager
 async def nothing(app: FastAPI) -> AsyncIterator[None]:
     yield
+
+
+@router.get("/ready")
+async def ready() -> float | None:
+    deadline = current_deadline()
+    return deadline.remaining() if deadline else None
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,21 @@ def test_the_callers_deadline_bounds_the_request(client: TestClient) -> None:
     assert client.get("/context").json()["remaining"] is None
     remaining = client.get("/context", headers={"Chammal-Deadline": "12.5"}).json()["remaining"]
     assert 0 < remaining <= 12.5
+
+
+def test_no_caller_s_patience_decides_a_probe_whose_answer_is_kept_for_others(client: TestClient) -> None:
+    for value in ("0", "0.000001", "soon"):
+        answer = client.get("/ready", headers={"Chammal-Deadline": value})
+        assert (answer.status_code, answer.json()) == (200, None)
+
+
+@pytest.mark.parametrize(("sent", "most"), [(None, 7.0), ("60", 7.0), ("2", 2.0)])
+def test_a_service_s_own_limit_bounds_callers_who_name_none_or_too_much(sent: str | None, most: float) -> None:
+    settings = ServiceSettings(deadline_seconds=7)
+    app = create_app(service="probe", distribution="chammal-kit", lifespan=nothing, routers=[router], settings=settings)
+    with TestClient(app) as client:
+        answer = client.get("/context", headers={"Chammal-Deadline": sent} if sent else {})
+    assert most - 1 < answer.json()["remaining"] <= most
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "inf", ""])

@@ -98,7 +98,7 @@ def create_app(
             expose_headers=("Retry-After", "RateLimit", "RateLimit-Policy", *wire.TO_CALLERS),
             max_age=_PREFLIGHT_SECONDS,
         )
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, longest=settings.deadline_seconds)
     return app
 
 
@@ -117,8 +117,9 @@ async def _swagger(request: Request) -> HTMLResponse:
 class RequestContext:
     """Sets the request id and the deadline, and counts the answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, longest: float | None = None) -> None:
         self.app = app
+        self._longest = longest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -143,7 +144,7 @@ class RequestContext:
             await send(message)
 
         try:
-            problem = _take_deadline(headers.get(wire.DEADLINE))
+            problem = _take_deadline(scope["path"], headers.get(wire.DEADLINE), self._longest)
             if problem is None:
                 await self.app(scope, receive, send_with_id)
             else:
@@ -164,9 +165,13 @@ def _naming(request_id: str, send: Send) -> Send:
     return send_with_id
 
 
-def _take_deadline(header: str | None) -> Problem | None:
-    if header is None:
+def _take_deadline(path: str, header: str | None, longest: float | None) -> Problem | None:
+    """The answer of a probe is kept for others, so no caller's patience may decide it."""
+    if path in _PROBES:
         set_deadline(None)
+        return None
+    if header is None:
+        set_deadline(None if longest is None else Deadline.after(longest))
         return None
     try:
         deadline = Deadline.from_header(header)
@@ -174,7 +179,7 @@ def _take_deadline(header: str | None) -> Problem | None:
         return Problem(400, ErrorCode.INVALID_REQUEST, f"{wire.DEADLINE} must be a number of seconds, such as 12.5.")
     if deadline.expired:
         return Problem(504, ErrorCode.DEADLINE_EXCEEDED, "The caller's deadline had passed when the request arrived.")
-    set_deadline(deadline)
+    set_deadline(deadline if longest is None else min(deadline, Deadline.after(longest), key=lambda one: one.at))
     return None
 
 

@@ -38,6 +38,12 @@ class ServiceSettings(BaseSettings):
     log_text: bool = Field(default=False, description="Write transcripts and prompts to the log. For debugging only.")
     models_dir: Path = Field(default=Path("models"), description="Where model weights lie.")
     models_manifest: Path = Field(default=Path("models/manifest.toml"), description="The list of models and hashes.")
+    deadline_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest time for one request; a caller's `Chammal-Deadline` may shorten it. Unset: only what the "
+        "work itself may take. The llm-gateway's own default is 240.",
+    )
     shutdown_seconds: int = Field(default=20, ge=0, description="How long to finish requests in flight on SIGTERM.")
     blocked_seconds: float = Field(
         default=60.0, ge=0, description="A process whose event loop is blocked for so long ends itself; 0 never."

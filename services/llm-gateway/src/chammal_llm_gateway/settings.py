@@ -28,6 +28,12 @@ class LlmSettings(ServiceSettings):
 
     port: int = Field(default=8002, ge=0, le=65535, description="Port to listen on.")
 
+    deadline_seconds: float | None = Field(
+        default=240.0,
+        gt=0,
+        description="Longest time for one request, all backends and repairs included; `Chammal-Deadline` may "
+        "shorten it.",
+    )
     vllm_url: str | None = Field(default=None, description="vLLM, for example http://127.0.0.1:8000.")
     vllm_model: str | None = Field(default=None, description="Its model; unset, the first that it lists.")
     ollama_url: str | None = Field(default=None, description="Ollama, for example http://127.0.0.1:11434.")
