@@ -45,15 +45,17 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
         say_if_open(settings, door)
         async with AsyncExitStack() as stack:
 
-            async def upstream(name: str, url: str, seconds: float) -> Upstream:
-                made = Upstream(name, url, _policy(settings, seconds), headers=internal)
+            async def upstream(name: str, url: str, seconds: float, slow_share: float) -> Upstream:
+                made = Upstream(name, url, _policy(settings, seconds, slow_share), headers=internal)
                 return await stack.enter_async_context(aclosing(made))
 
-            stt = await upstream("stt", settings.stt_url, settings.stt_seconds)
-            llm = await upstream("llm-gateway", settings.llm_url, settings.llm_seconds)
-            tts = await upstream("tts", settings.tts_url, settings.tts_seconds)
+            stt = await upstream("stt", settings.stt_url, settings.stt_seconds, settings.stt_slow_share)
+            llm = await upstream("llm-gateway", settings.llm_url, settings.llm_seconds, settings.llm_slow_share)
+            tts = await upstream("tts", settings.tts_url, settings.tts_seconds, settings.tts_slow_share)
             egress = Egress(settings.agent_urls, settings.agent_networks)
-            agents = await stack.enter_async_context(aclosing(Agents(egress, _policy(settings, settings.llm_seconds))))
+            agents = await stack.enter_async_context(
+                aclosing(Agents(egress, _policy(settings, settings.llm_seconds, settings.llm_slow_share)))
+            )
             live = LiveSessions(stt, settings)
             app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
@@ -72,12 +74,16 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
     return lifespan
 
 
-def _policy(settings: ApiSettings, seconds: float) -> UpstreamPolicy:
+def _policy(settings: ApiSettings, seconds: float, slow_share: float) -> UpstreamPolicy:
     return UpstreamPolicy(
         timeouts=Timeouts(
             connect=settings.connect_seconds, first_byte=seconds, idle=settings.idle_seconds, total=seconds
         ),
         concurrency=settings.concurrency,
         queue=settings.concurrency,
-        breaker=BreakerPolicy(failures_in_a_row=settings.breaker_failures, open_seconds=settings.breaker_open_seconds),
+        breaker=BreakerPolicy(
+            failures_in_a_row=settings.breaker_failures,
+            open_seconds=settings.breaker_open_seconds,
+            slow_share=slow_share,
+        ),
     )

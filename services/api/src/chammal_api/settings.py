@@ -44,6 +44,17 @@ class ApiSettings(ServiceSettings):
     concurrency: int = Field(default=16, ge=1, description="Calls in flight to one service; as many again may wait.")
     live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
     live_send_seconds: float = Field(default=10, gt=0, description="A live client that does not read is cut off.")
+    stt_slow_share: float = Field(
+        default=0.5,
+        gt=0,
+        description="A transcript that takes more than this share of its longest wait is a slow call; 1: none is.",
+    )
+    llm_slow_share: float = Field(
+        default=0.5,
+        gt=0,
+        description="The same for an analysis or a chat. A breaker opens when 80 % of its calls are slow.",
+    )
+    tts_slow_share: float = Field(default=0.5, gt=0, description="The same for the first byte of speech.")
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a breaker.")
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")

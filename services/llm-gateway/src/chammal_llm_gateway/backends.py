@@ -76,7 +76,11 @@ def _policy(settings: LlmSettings) -> UpstreamPolicy:
         concurrency=settings.concurrency,
         queue=settings.queue,
         queue_seconds=settings.queue_seconds,
-        breaker=BreakerPolicy(failures_in_a_row=settings.breaker_failures, open_seconds=settings.breaker_open_seconds),
+        breaker=BreakerPolicy(
+            failures_in_a_row=settings.breaker_failures,
+            open_seconds=settings.breaker_open_seconds,
+            slow_share=settings.slow_share,
+        ),
         retry=RetryPolicy(retries=0),
     )
 

@@ -72,6 +72,11 @@ class LlmSettings(ServiceSettings):
     queue_seconds: float = Field(default=0.5, ge=0, description="Longest wait for such a place.")
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a backend's breaker.")
     breaker_open_seconds: float = Field(default=5.0, gt=0, description="How long such a breaker stays open at first.")
+    slow_share: float = Field(
+        default=0.5,
+        gt=0,
+        description="A call is slow whose first token takes more than this share of its longest wait.",
+    )
     max_request_bytes: int = Field(default=4 << 20, ge=1024, description="Largest request body.")
     max_response_bytes: int = Field(default=8 << 20, ge=1024, description="Largest answer of a backend.")
     max_schema_bytes: int = Field(default=256 << 10, ge=1024, description="Largest JSON schema in a request.")
