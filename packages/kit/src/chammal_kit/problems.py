@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ErrorCode, OpenAIError, ProblemBody
 from chammal_kit.logs import component_logger
+from chammal_kit.openapi import describe_errors
 from chammal_kit.request_id import current_request_id
 
 log = component_logger("Validation")
@@ -74,6 +75,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unhandled)
+    describe_errors(app)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
