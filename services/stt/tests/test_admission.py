@@ -97,7 +97,7 @@ async def test_uploads_are_bounded_and_long_ones_have_half_of_the_places_at_most
 
 
 async def test_an_upload_that_trickles_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chammal_stt.admission._PROMPT_SECONDS", 0.0)
+    monkeypatch.setattr("chammal_kit.limiter._PROMPT_SECONDS", 0.0)
     subject = admission()
     visits = [subject.admit(SHORT) for _ in range(4)]
     with subject.uploading(visits[0]):

@@ -62,7 +62,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def settings() -> TtsSettings:
-    return TtsSettings(models_dir=Path("nowhere"), model_poll_seconds=0.01, concurrency=1, queue=0)
+    return TtsSettings(models_dir=Path("nowhere"), model_poll_seconds=0.01, limit_least=1, limit_most=1)
 
 
 def wait_until_ready(get: Callable[[str], int]) -> None:

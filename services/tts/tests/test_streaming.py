@@ -1,7 +1,10 @@
 """Against a real server on loopback."""
 
 from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -71,6 +74,28 @@ def test_who_finds_every_slot_taken_is_told_when_to_come_back(url: str, engine: 
         refused = httpx2.post(url, json=THREE, timeout=20)
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
+        engine.allow(2)
+        list(chunks)
+
+
+def test_who_is_refused_is_answered_before_the_text_is_read_and_on_a_connection_that_stays_open(
+    url: str, engine: Any
+) -> None:
+    engine.allow(1)
+    address = urlsplit(url)
+    with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+        with closing(HTTPConnection(str(address.hostname), address.port, timeout=20)) as sender:
+            sender.putrequest("POST", address.path)
+            sender.putheader("Content-Length", "1000")
+            sender.endheaders(b"{")
+            refused = sender.getresponse()
+            assert (refused.status, refused.will_close) == (503, False)
+            assert b"overloaded" in refused.read()
+            sender.send(b" " * 999)
+            sender.request("GET", "/health")
+            assert sender.getresponse().status == 200
         engine.allow(2)
         list(chunks)
 

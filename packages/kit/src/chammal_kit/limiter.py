@@ -7,10 +7,12 @@ overtake, so it is the median. The answer is Netflix's: a limit that shrinks by 
 slowly while it is reached. Whoever finds it full is refused at once, before its body is read.
 """
 
+import asyncio
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -30,6 +32,8 @@ _SAMPLES = 3
 _RATE_WEIGHT = 0.3
 """Of the newest interval, in the drain rate."""
 _RETRY_SECONDS = 1, 60
+_PROMPT_SECONDS = 2.0
+"""A request body that takes longer keeps nobody out while it comes."""
 
 
 class LimitPolicy(BaseModel):
@@ -165,6 +169,16 @@ class Permit:
 
     def leave(self) -> None:
         self._go(done=True)
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """The body is being read. One that trickles stands aside meanwhile."""
+        aside = asyncio.get_running_loop().call_later(_PROMPT_SECONDS, self.stand_aside)
+        try:
+            yield
+        finally:
+            aside.cancel()
+        self.enter()
 
     def stand_aside(self) -> None:
         """For work that would keep others out for too long: an upload that trickles, a recording of hours."""

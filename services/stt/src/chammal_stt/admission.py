@@ -5,7 +5,7 @@ Nobody knows how long a recording is before it is decoded, so a small upload is 
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
@@ -17,8 +17,6 @@ from chammal_stt.settings import SttSettings
 
 LONG_BYTES = 3 << 20
 """No recording of 15 s is larger, unless its samples are finer than a CD's."""
-_PROMPT_SECONDS = 2.0
-"""An upload that takes longer takes no place from others while it comes."""
 _RETRY_SECONDS = 5.0
 
 
@@ -49,13 +47,11 @@ class Admission:
     def uploading(self, visit: "Visit") -> Iterator[None]:
         long = visit.long
         self._uploads[long] += 1
-        aside = asyncio.get_running_loop().call_later(_PROMPT_SECONDS, visit.stand_aside)
         try:
-            yield
+            with visit.receiving():
+                yield
         finally:
-            aside.cancel()
             self._uploads[long] -= 1
-        visit.come_back()
 
     def decoding(self, visit: "Visit") -> AbstractAsyncContextManager[object]:
         """Long recordings leave one decoder free, where there is more than one."""
@@ -81,13 +77,8 @@ class Visit:
         self._permit = permit
         self._has_place = False
 
-    def stand_aside(self) -> None:
-        if self._permit is not None:
-            self._permit.stand_aside()
-
-    def come_back(self) -> None:
-        if self._permit is not None:
-            self._permit.enter()
+    def receiving(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._permit is None else self._permit.receiving()
 
     async def begin(self) -> None:
         """A long recording waits for its place. Raises Problem."""
@@ -98,8 +89,9 @@ class Visit:
     async def turned_out_long(self) -> None:
         """It makes room for short ones and takes a place among the long. Raises Problem."""
         self.long = True
-        self.stand_aside()
-        self._permit = None
+        if self._permit is not None:
+            self._permit.stand_aside()
+            self._permit = None
         await self.begin()
 
     def leave(self) -> None:

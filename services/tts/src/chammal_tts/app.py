@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from chammal_kit.app import create_app
-from chammal_kit.bulkhead import Bulkhead
+from chammal_kit.limit_metrics import counted_limiter
+from chammal_kit.limiter import LimitPolicy
 from chammal_kit.models import find, load_manifest
 from chammal_tts.engine import Engine
 from chammal_tts.loading import Loading
@@ -26,19 +27,20 @@ def create(settings: TtsSettings | None = None, load: Callable[[TtsSettings], En
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, TtsState]]:
         executor = ThreadPoolExecutor(settings.parallel, thread_name_prefix="tts")
         loading = Loading(settings.model, lambda: make(settings), executor, settings.model_poll_seconds)
-        bulkhead = Bulkhead("tts", settings.concurrency, settings.queue, settings.queue_seconds)
+        policy = LimitPolicy(
+            wait_seconds=settings.limit_wait_seconds, least=settings.limit_least, most=settings.limit_most, start=8
+        )
+        limiter = counted_limiter("tts", policy)
         task = asyncio.create_task(loading.run())
         try:
-            yield {"tts": TtsState(settings, loading, executor, bulkhead)}
+            yield {"tts": TtsState(settings, loading, executor, limiter)}
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
             executor.shutdown(wait=False, cancel_futures=True)
 
-    return create_app(
-        service="tts", distribution="chammal-tts", lifespan=lifespan, routers=[router], settings=settings
-    )
+    return create_app(service="tts", distribution="chammal-tts", lifespan=lifespan, routers=[router], settings=settings)
 
 
 def load_kokoro(settings: TtsSettings) -> Engine:

@@ -33,8 +33,17 @@ class Rendering:
     """Iterate over `chunks()` once. Closing it stops the synthesis."""
 
     def __init__(
-        self, engine: Engine, executor: Executor, encoder: Encoder, voice: Voice, speed: float, deadline: Deadline
+        self,
+        engine: Engine,
+        executor: Executor,
+        encoder: Encoder,
+        voice: Voice,
+        speed: float,
+        deadline: Deadline,
+        waited: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`waited` is told how long each sentence waited for its turn."""
+        self._waited = waited
         self.usage = Usage()
         self._engine = engine
         self._executor = executor
@@ -56,8 +65,15 @@ class Rendering:
             self._stop.request()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        asked = time.perf_counter()
+
+        def begin() -> T:
+            loop.call_soon_threadsafe(self._waited, time.perf_counter() - asked)
+            return work()
+
         async with asyncio.timeout(self._deadline.remaining()):
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            return await loop.run_in_executor(self._executor, begin)
 
     def _make(self, piece: Piece) -> bytes:
         started = time.perf_counter()

@@ -17,15 +17,17 @@ log = component_logger("TTS")
 
 
 class SpeechResponse(StreamingResponse):
-    """Ends at the deadline even when nobody reads, and calls `done` however it ends."""
+    """Ends at the deadline even when nobody reads."""
 
-    def __init__(
-        self, body: AsyncGenerator[bytes], media_type: str, deadline: Deadline, done: Callable[[], None]
-    ) -> None:
+    def __init__(self, body: AsyncGenerator[bytes], media_type: str, deadline: Deadline) -> None:
         super().__init__(body, media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._body = body
         self._deadline = deadline
-        self._done = done
+        self._done: Callable[[], None] = lambda: None
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """However it ends."""
+        self._done = call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outcome = Outcome.GONE

@@ -13,9 +13,9 @@ from chammal_contracts.errors import ErrorCode, ProblemBody
 from chammal_contracts.health import Readiness
 from chammal_contracts.speech import SpeechRequest, StreamFormat, VoiceCard, VoiceList
 from chammal_kit.body_limit import limit_body
-from chammal_kit.bulkhead import BulkheadFull
 from chammal_kit.deadline import Deadline, current_deadline
 from chammal_kit.disconnect import unless_disconnected
+from chammal_kit.limiter import Permit
 from chammal_kit.problems import Problem
 from chammal_tts.encoders import MEDIA_TYPES, make_encoder
 from chammal_tts.metrics import FIRST_AUDIO_SECONDS, REQUESTS, Outcome
@@ -31,18 +31,39 @@ _OTHER_FIELDS_BYTES = 16_384
 
 
 class BoundedRoute(APIRoute):
-    """Reads a body only as far as the longest input can reach, before anything parses it."""
+    """Work is let in before its body is read, and that only as far as the longest input can reach."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            characters = _state(request).settings.max_characters
-            request = limit_body(request, characters * _BYTES_A_CHARACTER + _OTHER_FIELDS_BYTES)
-            await request.body()
-            return await handle(request)
+            if request.method != "POST":
+                return await handle(request)
+            state = _state(request)
+            permit = _admit(state)
+            response = None
+            try:
+                longest = state.settings.max_characters * _BYTES_A_CHARACTER + _OTHER_FIELDS_BYTES
+                request = limit_body(request, longest)
+                with permit.receiving():
+                    await request.body()
+                response = await handle(request)
+            finally:
+                if isinstance(response, SpeechResponse):
+                    response.when_done(permit.leave)
+                else:
+                    permit.leave()
+            return response
 
         return bounded
+
+
+def _admit(state: TtsState) -> Permit:
+    try:
+        return state.limiter.admit()
+    except Problem:
+        REQUESTS.labels(Outcome.OVERLOADED).inc()
+        raise
 
 
 router = APIRouter(route_class=BoundedRoute)
@@ -122,21 +143,11 @@ async def _speak(asked: SpeechRequest, request: Request, state: TtsState, starte
     voice = _voice(asked.voice, engine.voices)
     deadline = _deadline(state.settings.request_seconds)
     encoder = make_encoder(asked.response_format, engine.sample_rate)
-    rendering = Rendering(engine, state.executor, encoder, voice, asked.speed, deadline)
-    try:
-        await state.bulkhead.acquire(deadline.remaining())
-    except BulkheadFull as full:
-        raise Problem(
-            503,
-            ErrorCode.OVERLOADED,
-            f"The service is busy: {full}.",
-            headers={"Retry-After": f"{full.retry_after:.0f}"},
-        ) from full
+    rendering = Rendering(engine, state.executor, encoder, voice, asked.speed, deadline, state.limiter.waited)
     chunks = rendering.chunks(pieces)
     try:
         first = await unless_disconnected(request.receive, _first(chunks))
     except BaseException as error:
-        state.bulkhead.release()
         await chunks.aclose()
         if isinstance(error, TimeoutError):
             raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the first audio.") from error
@@ -146,7 +157,7 @@ async def _speak(asked: SpeechRequest, request: Request, state: TtsState, starte
         body, media_type = sse_body(first, chunks, rendering.usage), "text/event-stream"
     else:
         body, media_type = audio_body(first, chunks), encoder.media_type
-    return SpeechResponse(body, media_type, deadline, state.bulkhead.release)
+    return SpeechResponse(body, media_type, deadline)
 
 
 async def _first(chunks: AsyncIterator[bytes]) -> bytes:
@@ -199,7 +210,6 @@ def _deadline(seconds: float) -> Deadline:
 def _outcome(problem: Problem) -> Outcome:
     by_code = {
         ErrorCode.MODEL_UNAVAILABLE: Outcome.UNAVAILABLE,
-        ErrorCode.OVERLOADED: Outcome.OVERLOADED,
         ErrorCode.DEADLINE_EXCEEDED: Outcome.DEADLINE,
     }
     return by_code.get(problem.code, Outcome.REFUSED)

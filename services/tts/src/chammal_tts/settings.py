@@ -18,9 +18,11 @@ class TtsSettings(ServiceSettings):
     parallel: int = Field(
         default=1, ge=1, description="Sentences synthesised at once. Requests take turns by sentence."
     )
-    concurrency: int = Field(default=4, ge=1, description="Requests spoken at once.")
-    queue: int = Field(default=8, ge=0, description="Requests that may wait for their turn.")
-    queue_seconds: float = Field(default=10.0, ge=0, description="How long a request waits before it is told 503.")
+    limit_least: int = Field(default=2, ge=1, description="Requests let in at once at least.")
+    limit_most: int = Field(default=32, ge=1, description="Requests let in at once at most; more get 503.")
+    limit_wait_seconds: float = Field(
+        default=2.0, gt=0, description="A sentence may wait so long for its turn; when it waits longer, fewer get in."
+    )
     max_characters: int = Field(default=4096, ge=1, description="Longest `input`.")
     request_seconds: float = Field(default=300.0, gt=0, description="Longest time for one request, reading included.")
     model_poll_seconds: float = Field(default=5.0, gt=0, description="How often a missing model is looked for.")

@@ -3,7 +3,7 @@
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from chammal_kit.bulkhead import Bulkhead
+from chammal_kit.limiter import Limiter
 from chammal_tts.loading import Loading
 from chammal_tts.settings import TtsSettings
 
@@ -13,4 +13,4 @@ class TtsState:
     settings: TtsSettings
     loading: Loading
     executor: Executor
-    bulkhead: Bulkhead
+    limiter: Limiter
