@@ -5,7 +5,7 @@ import asyncio
 import re
 import signal
 import sys
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 
 import httpx2
 from pydantic import ValidationError
@@ -86,7 +86,8 @@ async def _drill(scenario: Scenario, arguments: argparse.Namespace) -> Verdict:
     control = arguments.control or settings.control or f"http://127.0.0.1:{FaultSettings().control_port}"
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(_client(url, settings))
-        switch = await stack.enter_async_context(aclosing(Switch(control)))
+        port = httpx2.AsyncClient(base_url=control, trust_env=False, timeout=CONNECT_SECONDS)
+        switch = Switch(await stack.enter_async_context(port))
         await check_environment(api, force=arguments.force)
         faults = await plan(scenario, switch)
         await check_ready(api)

@@ -8,8 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from chammal.faults.fault import Fault
 
-SECONDS = 5.0
-
 T = TypeVar("T")
 
 _FAULTS = TypeAdapter(dict[str, Fault | None])
@@ -21,12 +19,8 @@ class SwitchError(Exception):
 
 
 class Switch:
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._client = httpx2.AsyncClient(base_url=url, trust_env=False, timeout=SECONDS)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
+    def __init__(self, control: httpx2.AsyncClient) -> None:
+        self._control = control
 
     async def routes(self) -> dict[str, Fault | None]:
         """What the proxy stands before, and the fault that is set there."""
@@ -48,11 +42,15 @@ class Switch:
 
     async def _ask(self, method: str, path: str, body: object = None) -> bytes:
         try:
-            response = await self._client.request(method, path, json=body)
+            response = await self._control.request(method, path, json=body)
         except httpx2.TransportError as error:
-            raise SwitchError(f"no fault proxy answers at {self.url} ({error or type(error).__name__})") from error
+            raise SwitchError(
+                f"no fault proxy answers at {self._control.base_url} ({error or type(error).__name__})"
+            ) from error
         if not response.is_success:
-            raise SwitchError(f"the fault proxy at {self.url} answered {response.status_code}: {response.text[:200]}")
+            raise SwitchError(
+                f"the fault proxy at {self._control.base_url} answered {response.status_code}: {response.text[:200]}"
+            )
         return response.content
 
 
