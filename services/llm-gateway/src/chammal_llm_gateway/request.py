@@ -12,7 +12,7 @@ DEFAULT_MODEL = "default"
 
 
 class SchemaFormat(BaseModel):
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
+    model_config = ConfigDict(extra="allow", populate_by_name=True, strict=True)
 
     name: str = "answer"
     json_schema: dict[str, Any] = Field(alias="schema")
@@ -36,7 +36,7 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     include_usage: bool = False
 
@@ -44,7 +44,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """OpenAI's chat completion request. Members that are not named here go to the backend as they came."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     model: str = Field(default=DEFAULT_MODEL, description="`default`, an alias, or a model id from `GET /v1/models`.")
     messages: list[dict[str, Any]] = Field(min_length=1)
