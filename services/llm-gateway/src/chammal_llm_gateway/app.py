@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from chammal_kit.app import create_app
+from chammal_kit.limit_metrics import counted_limiter
+from chammal_kit.limiter import Limiter, LimitPolicy
 from chammal_kit.logs import component_logger
 from chammal_llm_gateway import metrics
 from chammal_llm_gateway.backends import Transport, make_backends
@@ -15,6 +17,7 @@ from chammal_llm_gateway.gateway import Gateway
 from chammal_llm_gateway.readiness import ReadinessProbe
 from chammal_llm_gateway.routes import create_chat_completion, router
 from chammal_llm_gateway.settings import LlmSettings
+from chammal_llm_gateway.waits import Waits
 
 log = component_logger("AgentBackend")
 
@@ -22,6 +25,7 @@ log = component_logger("AgentBackend")
 class State(TypedDict):
     settings: LlmSettings
     gateway: Gateway
+    limiter: Limiter
     probe: ReadinessProbe
 
 
@@ -32,6 +36,8 @@ def create(settings: LlmSettings | None = None, *, transport: Transport | None =
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         probed = make_backends(told, transport)
+        policy = LimitPolicy(wait_seconds=told.limit_wait_seconds, least=told.limit_least, most=told.limit_most)
+        limiter = counted_limiter("llm-gateway", policy)
         metrics.expect(one.backend.name for one in probed)
         log.info("backends in order: %s", ", ".join(one.backend.name for one in probed) or "none")
         async with AsyncExitStack() as stack:
@@ -41,8 +47,12 @@ def create(settings: LlmSettings | None = None, *, transport: Transport | None =
             yield State(
                 settings=told,
                 gateway=Gateway(
-                    [one.backend for one in probed], aliases=told.aliases, max_schema_bytes=told.max_schema_bytes
+                    [one.backend for one in probed],
+                    aliases=told.aliases,
+                    max_schema_bytes=told.max_schema_bytes,
+                    waits=Waits(limiter.waited),
                 ),
+                limiter=limiter,
                 probe=ReadinessProbe(probed, cache_seconds=told.ready_cache_seconds),
             )
 

@@ -21,6 +21,7 @@ from chammal_llm_gateway.request import DEFAULT_MODEL, ChatRequest
 from chammal_llm_gateway.streaming import ChatStream, live_events, read_to_first_token, whole_events
 from chammal_llm_gateway.structured import complete_checked, wanted_schema
 from chammal_llm_gateway.trail import Trail
+from chammal_llm_gateway.waits import Waits
 
 T = TypeVar("T")
 
@@ -33,7 +34,15 @@ class ChatAnswer:
 
 
 class Gateway:
-    def __init__(self, backends: Sequence[Backend], *, aliases: Sequence[str] = (), max_schema_bytes: int) -> None:
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        *,
+        aliases: Sequence[str] = (),
+        max_schema_bytes: int,
+        waits: Waits = Waits(lambda _: None),  # noqa: B008  keeps nothing that matters
+    ) -> None:
+        self._waits = waits
         self.backends = tuple(backends)
         self._aliases = tuple(aliases)
         self._max_schema_bytes = max_schema_bytes
@@ -54,6 +63,8 @@ class Gateway:
                 metrics.REQUESTS.labels(backend.name, Outcome.CANCELLED).inc()
                 raise
             trail.answered(backend.name, answered.attempts)
+            seconds = time.perf_counter() - started
+            self._waits.answered(backend.name, seconds, usage_of(answered.completion))
             metrics.SECONDS.labels(backend.name).observe(time.perf_counter() - started)
             metrics.REQUESTS.labels(backend.name, Outcome.OK).inc()
             metrics.count_tokens(backend.name, usage_of(answered.completion))
@@ -77,7 +88,10 @@ class Gateway:
         async with AsyncExitStack() as held:
 
             async def ask(backend: Backend, model: str) -> ChatStream:
-                return await _begin(backend, model, request, trail, held)
+                started = time.perf_counter()
+                begun = await _begin(backend, model, request, trail, held)
+                self._waits.streamed(time.perf_counter() - started)
+                return begun
 
             yield await self._first(request.model, trail, ask)
 

@@ -15,6 +15,7 @@ from chammal_contracts.headers import ATTEMPTS, BACKEND
 from chammal_contracts.health import Readiness
 from chammal_kit.body_limit import limit_body
 from chammal_kit.disconnect import unless_disconnected
+from chammal_kit.limiter import Limiter, Permit
 from chammal_kit.logs import component_logger
 from chammal_llm_gateway.described import inlined
 from chammal_llm_gateway.gateway import Gateway
@@ -75,7 +76,23 @@ async def create_chat_completion(request: Request) -> Response:
     """
     settings: LlmSettings = request.state.settings
     gateway: Gateway = request.state.gateway
-    chat = read_request(await limit_body(request, settings.max_request_bytes).body())
+    limiter: Limiter = request.state.limiter
+    permit = limiter.admit()
+    try:
+        with permit.receiving():
+            body = await limit_body(request, settings.max_request_bytes).body()
+        answer = await _answer(request, gateway, read_request(body), settings)
+    except BaseException:
+        permit.leave()
+        raise
+    if isinstance(answer, StreamedAnswer):
+        answer.permit = permit
+    else:
+        permit.leave()
+    return answer
+
+
+async def _answer(request: Request, gateway: Gateway, chat: ChatRequest, settings: LlmSettings) -> Response:
     if settings.log_text:
         log.debug("chat request: %s", chat.messages)
     if chat.stream:
@@ -98,6 +115,8 @@ class StreamedAnswer(Response):
 
     def __init__(self, gateway: Gateway, chat: ChatRequest) -> None:
         super().__init__()
+        self.permit: Permit | None = None
+        """Left at the end."""
         del self.headers["content-length"]
         self.headers["Cache-Control"] = "no-cache"
         self._gateway = gateway
@@ -108,6 +127,9 @@ class StreamedAnswer(Response):
             await unless_disconnected(receive, self._pass_on(send))
         except ClientDisconnect:
             log.info("the client left its stream")
+        finally:
+            if self.permit is not None:
+                self.permit.leave()
 
     async def _pass_on(self, send: Send) -> None:
         async with self._gateway.stream(self._chat) as stream:

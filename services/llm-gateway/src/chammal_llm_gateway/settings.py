@@ -67,7 +67,14 @@ class LlmSettings(ServiceSettings):
     )
     idle_seconds: float = Field(default=15.0, gt=0, description="Longest pause between two tokens of a stream.")
     total_seconds: float = Field(default=180.0, gt=0, description="Longest whole answer of one backend.")
-    concurrency: int = Field(default=16, ge=1, description="Calls to one backend at the same time.")
+    limit_least: int = Field(default=4, ge=1, description="Calls let in at once at least.")
+    limit_most: int = Field(default=64, ge=1, description="Calls let in at once at most; more get 503.")
+    limit_wait_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="A call may wait so long for its first token; when it waits longer, fewer get in.",
+    )
+    concurrency: int = Field(default=64, ge=1, description="Calls to one backend at the same time.")
     queue: int = Field(default=16, ge=0, description="Calls that may wait for a place at one backend.")
     queue_seconds: float = Field(default=0.5, ge=0, description="Longest wait for such a place.")
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a backend's breaker.")
