@@ -13,6 +13,7 @@ from chammal_contracts.errors import ErrorCode
 from chammal_kit.problems import Problem
 from chammal_stt.decoder import Decoder
 from chammal_stt.messages import SAMPLE_RATE, DecodeReply
+from chammal_stt.patience import Patience
 from chammal_stt.settings import SttSettings
 
 pytestmark = pytest.mark.anyio
@@ -208,7 +209,7 @@ class Fragile(Decoder):
                 os.kill(worker.pid, signal.SIGSTOP)
                 asyncio.get_running_loop().call_soon(self._strike, worker.pid)
                 self.pool._idle.append(worker)
-                return await worker.call(self._job, arguments[1:], TypeAdapter(DecodeReply))
+                return await worker.call(self._job, arguments[1:], TypeAdapter(DecodeReply), Patience(100, 100))
         return await super()._attempt(*arguments)
 
     def _strike(self, pid: int) -> None:

@@ -20,7 +20,7 @@ from chammal_stt.messages import SAMPLE_RATE, Piece, Recognition
 from chammal_stt.metrics import BATCH_PIECES, PIECES_WAITING
 from chammal_stt.pool import StartFailed
 from chammal_stt.recogniser import BatchFailed, Recogniser
-from chammal_stt.worker import Worker, WorkerDied
+from chammal_stt.worker import Worker, WorkerDied, WorkerHung
 
 log = component_logger("STT")
 
@@ -217,6 +217,8 @@ class Batcher:
 
     def _is_cause(self, waiting: _Waiting, error: WorkerDied | BatchFailed) -> bool:
         """It failed twice, the second time alone; unless workers that did not have it died meanwhile as well."""
+        if isinstance(error, WorkerHung):  # each may have been stopped before it got the piece
+            return waiting.failures > self.recogniser.pool.size
         if waiting.failures < _TRIES or isinstance(error, BatchFailed):
             return waiting.failures >= _TRIES
         other_deaths = self.recogniser.deaths - waiting.deaths_before - waiting.failures
@@ -240,6 +242,9 @@ def _refusal(error: WorkerDied | BatchFailed) -> Problem:
     if isinstance(error, BatchFailed):
         log.error("The recogniser failed: %s", error)
         return Problem(500, ErrorCode.STAGE_FAILED, "The recogniser failed on the recording; its log has the cause.")
+    if isinstance(error, WorkerHung):
+        detail = "Every recogniser hung and was replaced. Send it again."
+        return Problem(503, ErrorCode.WORKER_DIED, detail, headers={"Retry-After": "5"})
     detail = "The recogniser processes that worked on the recording ended, one after another. It is not tried again."
     return Problem(422, ErrorCode.AUDIO_UNPROCESSABLE, detail)
 

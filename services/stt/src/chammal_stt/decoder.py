@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import tempfile
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from chammal_contracts.health import Check
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_stt.messages import SAMPLE_BYTES, SAMPLE_RATE, DecodeJob, DecodeOutcome, DecodeReply
-from chammal_stt.metrics import STAGE_SECONDS, WORKER_RESTARTS, WorkerKind
+from chammal_stt.metrics import STAGE_SECONDS, WORKER_RESTARTS, WORKERS_HUNG, WorkerKind
+from chammal_stt.patience import Patience
 from chammal_stt.pool import Pool, StartFailed
 from chammal_stt.settings import SttSettings
-from chammal_stt.worker import Worker, WorkerCommand, WorkerDied
+from chammal_stt.trial import Trial, TrialFailed
+from chammal_stt.worker import Worker, WorkerCommand, WorkerDied, WorkerHung
 
 log = component_logger("STT")
 
@@ -42,6 +45,7 @@ class Decoder:
         )
         restarts = WORKER_RESTARTS.labels(WorkerKind.DECODER)
         self.pool = Pool(self._start, settings.decoders, on_death=restarts.inc)
+        self._trial = Trial(self.pool, "decoding a second of silence", self._try, settings.ready_fresh_seconds)
 
     async def decode(self, upload: int, samples: int, *, split: bool = False) -> DecodeReply:
         """Fills the descriptor `samples`. A worker that dies is replaced and tried once more. Raises Problem."""
@@ -70,18 +74,39 @@ class Decoder:
         os.ftruncate(samples, 0)
         os.lseek(samples, 0, os.SEEK_SET)
         async with self.pool.lease() as worker:
-            try:
-                with STAGE_SECONDS.labels(WorkerKind.DECODER).time():
-                    async with asyncio.timeout(job.cpu_seconds * _WALL_SECONDS):
-                        return await worker.call(job, (upload, samples), _REPLY)
-            except TimeoutError:
-                raise _unprocessable(f"decoding it took more than {job.cpu_seconds * _WALL_SECONDS} s") from None
+            return await self._run(worker, job, upload, samples)
+
+    async def _run(self, worker: Worker, job: DecodeJob, upload: int, samples: int) -> DecodeReply:
+        patience = Patience(job.cpu_seconds * _WALL_SECONDS, self._settings.hung_seconds)
+        try:
+            with STAGE_SECONDS.labels(WorkerKind.DECODER).time():
+                reply = await worker.call(job, (upload, samples), _REPLY, patience)
+        except TimeoutError:
+            raise _unprocessable(f"decoding it took more than {patience.seconds:g} s") from None
+        except WorkerHung as error:
+            WORKERS_HUNG.labels(WorkerKind.DECODER).inc()
+            log.error("%s while it had a recording; it is replaced.", error)
+            raise
+        worker.worked_at = asyncio.get_running_loop().time()
+        return reply
+
+    async def _try(self, worker: Worker) -> None:
+        with tempfile.TemporaryFile(prefix="chammal-") as upload, tempfile.TemporaryFile(prefix="chammal-") as samples:
+            with wave.open(upload, "wb") as recording:
+                recording.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+                recording.writeframes(bytes(SAMPLE_BYTES * SAMPLE_RATE))
+            upload.flush()
+            reply = await self._run(worker, self._job, upload.fileno(), samples.fileno())
+        if reply.outcome is not DecodeOutcome.OK:
+            raise TrialFailed(reply.detail or reply.outcome)
 
     async def check(self) -> Check:
         workers = self.pool.workers
         if workers:
             defences = sorted({defence for worker in workers for defence in worker.hello.defences})
-            return Check(name=WorkerKind.DECODER, ready=True, hint=f"sandboxed by {', '.join(defences) or 'nothing'}")
+            hint = f"sandboxed by {', '.join(defences) or 'nothing'}"
+            reason = await self._trial.reason()
+            return Check(name=WorkerKind.DECODER, ready=reason is None, reason=reason, hint=hint)
         self.pool.warm()
         return Check(name=WorkerKind.DECODER, ready=False, reason=str(self.pool.failure or "it is starting"))
 

@@ -9,9 +9,11 @@ import wave
 from chammal_stt import media, sandbox
 from chammal_stt.channel import Channel, Disconnected
 from chammal_stt.messages import SAMPLE_RATE, DecodeJob, DecodeOutcome, DecodeReply, Hello
+from chammal_stt.parent import end_with_parent
 
 
 def main(arguments: list[str]) -> None:
+    end_with_parent()
     descriptor, memory_bytes, file_bytes = map(int, arguments)
     channel = Channel.inherited(descriptor)
     warm = _try_one_second()

@@ -73,6 +73,9 @@ STAGE_SECONDS = Histogram(
     "chammal_stt_worker_seconds", "Seconds in a worker, for one recording.", ["worker"], buckets=STAGE_BUCKETS
 )
 WORKER_RESTARTS = Counter("chammal_stt_worker_restarts_total", "Workers that ended and were replaced.", ["worker"])
+WORKERS_HUNG = Counter(
+    "chammal_stt_workers_hung_total", "Workers that had a job and did nothing, and were replaced.", ["worker"]
+)
 QUEUE_DEPTH = Gauge("chammal_stt_queue_depth", "Recordings that wait to be worked on.")
 PIECES_WAITING = Gauge("chammal_stt_pieces_in_flight", "Stretches of audio that wait for a recogniser or are in one.")
 BATCH_PIECES = Histogram("chammal_stt_batch_pieces", "Stretches of audio in a batch.", buckets=(1, 2, 3, 4, 8, 16, 32))
@@ -102,4 +105,5 @@ for outcome in Outcome:
     REQUESTS.labels(outcome)
 for kind in WorkerKind:
     WORKER_RESTARTS.labels(kind)
+    WORKERS_HUNG.labels(kind)
     STAGE_SECONDS.labels(kind)

@@ -46,6 +46,12 @@ class Pool:
         self._warming: asyncio.Task[None] | None = None
         self._starting = 0
         self._closing = False
+        self.borrowed = False
+        """A worker is out on trial."""
+
+    @property
+    def none_idle(self) -> bool:
+        return not any(worker.alive for worker in self._idle)
 
     @property
     def workers(self) -> frozenset[Worker]:
@@ -59,7 +65,7 @@ class Pool:
         """Starts in the background what is not running. Does nothing while it does, or just after it failed."""
         idle = self._warming is None or self._warming.done()
         if idle and not self._closing and asyncio.get_running_loop().time() >= self._retry_at:
-            self._warming = self._spawn(self._fill())
+            self._warming = self.spawn(self._fill())
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Worker]:
@@ -71,7 +77,27 @@ class Pool:
             yield worker
         finally:
             if worker is not None and worker.alive and worker.busy:
-                self._spawn(self._discard(worker))
+                self.spawn(self._discard(worker))
+            else:
+                self._give_back(worker)
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Worker | None]:
+        """The idle worker that has brought nothing for longest, for a trial; None where all are at work."""
+        idle = [worker for worker in self._idle if worker.alive]
+        if not idle or self._slots.locked() or self.borrowed:
+            yield None
+            return
+        await self._slots.acquire()  # at once, since it was free
+        worker = min(idle, key=lambda one: one.worked_at)
+        self._idle.remove(worker)
+        self.borrowed = True
+        try:
+            yield worker
+        finally:
+            self.borrowed = False
+            if worker.alive and worker.busy:
+                self.spawn(self._discard(worker))
             else:
                 self._give_back(worker)
 
@@ -106,7 +132,7 @@ class Pool:
             self._starting -= 1
         self.failure = None
         self._workers.add(worker)
-        self._spawn(self._watch(worker))
+        self.spawn(self._watch(worker))
         return worker
 
     async def _start_again_if_killed(self) -> Worker:
@@ -151,7 +177,8 @@ class Pool:
             self._idle.append(worker)
         self._slots.release()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Ended with the pool."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

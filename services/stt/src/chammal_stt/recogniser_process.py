@@ -14,11 +14,13 @@ import numpy as np
 
 from chammal_stt.channel import Channel, Disconnected
 from chammal_stt.messages import SAMPLE_BYTES, Hello, Piece, RecogniseReply
+from chammal_stt.parent import end_with_parent
 from chammal_stt.whisper import Audio, Whisper, WhisperOptions
 
 
 def main(arguments: list[str]) -> None:
     descriptor, directory, options = arguments
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = Channel.inherited(int(descriptor))
     try:

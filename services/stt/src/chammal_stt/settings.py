@@ -32,6 +32,12 @@ class SttSettings(ServiceSettings):
         default=0.0, ge=0, le=1, description="How long a batch that is not full waits for more."
     )
     max_batch_seconds: float = Field(default=120.0, gt=0, description="A recogniser that takes longer is replaced.")
+    hung_seconds: float = Field(
+        default=15.0, ge=2, description="A worker with a job that uses no processor time for so long is replaced."
+    )
+    ready_fresh_seconds: float = Field(
+        default=60.0, ge=0, description="How long a success proves that a worker works; then /ready gives it a trial."
+    )
     beam_size: int = Field(default=5, ge=1, le=16, description="Hypotheses that are followed.")
     margin_seconds: float = Field(
         default=2.5, ge=1, le=30, description="Silence encoded behind the speech; 30 is Whisper's full window."
@@ -60,7 +66,7 @@ class SttSettings(ServiceSettings):
     max_audio_seconds: int = Field(default=21_600, ge=1, description="Longest recording, in seconds.")
     decoders: int = Field(default=2, ge=1, description="Decoder processes at most.")
     decode_seconds: int = Field(
-        default=300, ge=1, description="Processor seconds to decode one recording; on the clock, three times as long."
+        default=600, ge=1, description="Processor seconds to decode one recording; on the clock, three times as long."
     )
     decoder_memory_bytes: int = Field(default=1 << 30, ge=1 << 28, description="Address space of a decoder process.")
     start_seconds: float = Field(default=120.0, gt=0, description="How long loading the model may take.")

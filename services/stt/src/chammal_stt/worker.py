@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chammal_stt.channel import LENGTH, MAX_MESSAGE
 from chammal_stt.messages import Hello
+from chammal_stt.patience import TURN_SECONDS, Patience, Watch
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,6 +41,14 @@ class WorkerDied(Exception):
         self.code = code
 
 
+class WorkerHung(WorkerDied):
+    """It has a job and does nothing: it was stopped, or is deadlocked. The lease ends it."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(name, None)
+        self.args = (f"the {name} process used no processor time for {seconds:g} s",)
+
+
 class WorkerUnfit(Exception):
     """It cannot do its work; the message says why, and `hint` what to do."""
 
@@ -63,6 +72,8 @@ class Worker:
         self.pid = process.pid
         self.hello = Hello(process.pid)
         self.busy = False
+        self.worked_at = asyncio.get_running_loop().time()
+        """When it last brought what it was asked for; at first, when it had done its small job at the start."""
         self._process = process
         self._sock = sock
         self._received = bytearray()
@@ -97,11 +108,13 @@ class Worker:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    async def call(self, job: "DataclassInstance", descriptors: Sequence[int], reply: TypeAdapter[T]) -> T:
-        """Raises WorkerDied. Cancelled in the middle it stays `busy`, and is of no more use."""
+    async def call(
+        self, job: "DataclassInstance", descriptors: Sequence[int], reply: TypeAdapter[T], patience: Patience
+    ) -> T:
+        """Raises WorkerDied, WorkerHung, or TimeoutError. Left in the middle it stays `busy`, and is of no more use."""
         self.busy = True
         await self._send(_dump(job), descriptors)
-        body = await self._receive()
+        body = await self._receive_within(patience)
         try:
             answer = reply.validate_json(body)
         except ValidationError:
@@ -131,6 +144,19 @@ class Worker:
         except OSError:
             await self.kill()
             raise WorkerDied(self.name, self._process.returncode) from None
+
+    async def _receive_within(self, patience: Patience) -> bytes:
+        watch = Watch(self.pid, patience)
+        while True:
+            try:
+                async with asyncio.timeout(TURN_SECONDS):
+                    return await self._receive()
+            except TimeoutError:
+                watch.turn()
+                if watch.idles:
+                    raise WorkerHung(self.name, patience.idle_seconds) from None
+                if watch.is_over:
+                    raise
 
     async def _receive(self) -> bytes:
         """Keeps what it has read when it is cancelled."""
