@@ -41,7 +41,9 @@ class ApiSettings(ServiceSettings):
     tts_seconds: float = Field(default=120, gt=0, description="Longest wait for speech, in seconds.")
     connect_seconds: float = Field(default=1, gt=0, description="Longest wait for a connection to a service.")
     idle_seconds: float = Field(default=60, gt=0, description="Longest silence within an answer, in seconds.")
-    concurrency: int = Field(default=16, ge=1, description="Calls in flight to one service; as many again may wait.")
+    concurrency: int = Field(
+        default=64, ge=1, description="Calls in flight to one service, which has a limit of its own; as many may wait."
+    )
     live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
     live_send_seconds: float = Field(default=10, gt=0, description="A live client that does not read is cut off.")
     stt_slow_share: float = Field(
