@@ -15,6 +15,7 @@ FIRST_DEADLINE = 120.0
 LATEST_SECONDS = 5.0
 """How long after its deadline an answer is still awaited, to tell a late one from none."""
 PAUSE_SECONDS = {Endpoint.TRANSCRIBE: 2.0, Endpoint.CHAT: 1.5, Endpoint.SPEECH: 2.0}
+LONGEST_PAUSE_SECONDS = 10.0
 FAILED_PAUSE_SECONDS = 1.0
 _SAMPLE = "greeting_ko.ogg"
 
@@ -51,7 +52,7 @@ class Users:
             answer = await self.ask(endpoint)
             self._told(answer)
             # whoever waited long for a whole answer thinks as long about it, so that slow machines are not overrun
-            thinks = max(PAUSE_SECONDS[endpoint], answer.seconds)
+            thinks = max(PAUSE_SECONDS[endpoint], min(answer.seconds, LONGEST_PAUSE_SECONDS))
             await asyncio.sleep(thinks if answer.outcome is Outcome.OK else FAILED_PAUSE_SECONDS)
 
     async def ask(self, endpoint: Endpoint) -> Answer:

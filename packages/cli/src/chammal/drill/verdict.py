@@ -85,7 +85,8 @@ def _figures(course: Course) -> Iterator[tuple[str, str]]:
     longest = max(course.answers, key=lambda answer: answer.seconds)
     yield "longest answer", f"{longest.seconds:.2f} s ({longest.endpoint}, deadline {longest.deadline:.1f} s)"
     yield "answers with 500", str(sum(answer.outcome is Outcome.SERVER_ERROR for answer in course.answers))
-    yield "fault met by", f"{course.hits} requests between the services"
+    if course.hits:  # refused connections are not counted: nobody was there
+        yield "fault met by", f"{course.hits} requests between the services"
     opened = dict.fromkeys(c.upstream for c in course.changes if c.now is BreakerState.OPEN)
     for upstream in opened:
         yield f"breaker of {upstream}", _breaker(course, upstream)

@@ -39,7 +39,7 @@ def with_faults(mesh: Sequence[Program], settings: UpSettings, control_port: int
         "CHAMMAL_FAULTS_CONTROL_PORT": str(control_port),
     }
     argv = (sys.executable, "-m", "chammal.faults")
-    faults = Program("faults", argv, env, f"http://{LOCAL}:{control_port}", "/faults")
+    faults = Program("faults", argv, env, f"http://{LOCAL}:{control_port}")
     return [faults, *(replace(program, env={**program.env, **proxied}) for program in mesh)]
 
 

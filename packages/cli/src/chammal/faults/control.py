@@ -7,6 +7,7 @@ from fastapi import FastAPI, HTTPException
 
 from chammal.faults.fault import Fault
 from chammal.faults.proxy import FaultProxy
+from chammal_contracts.health import Readiness
 
 
 def control(proxies: Mapping[str, FaultProxy]) -> FastAPI:
@@ -16,6 +17,10 @@ def control(proxies: Mapping[str, FaultProxy]) -> FastAPI:
         if name not in proxies:
             raise HTTPException(404, f"There is no route {name!r}. Known are: {', '.join(proxies)}.")
         return proxies[name]
+
+    @app.get("/ready")
+    async def get_ready() -> Readiness:
+        return Readiness(ready=True)
 
     @app.get("/faults")
     async def get_faults() -> dict[str, Fault | None]:
