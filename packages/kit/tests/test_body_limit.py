@@ -1,10 +1,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from chammal_kit.body_limit import limit_body
+from chammal_kit.body_limit import limit_body, read_body
 from chammal_kit.problems import Problem
 
 pytestmark = pytest.mark.anyio
@@ -45,3 +45,21 @@ async def test_a_body_that_hides_its_size_stops_at_the_limit() -> None:
         await limit_body(request, 6).body()
     assert refused.value.status == 413
     assert next(unread) == b"never read"
+
+
+async def test_a_body_is_read_at_once_within_the_same_limit() -> None:
+    request, _ = request_of([b"abc", b"def"], declared=6)
+    assert await read_body(request, 6) == b"abcdef"
+    for chunks, declared in (([b"abc"], 7), ([b"abc", b"defg"], None)):
+        request, _ = request_of(chunks, declared)
+        with pytest.raises(Problem) as refused:
+            await read_body(request, 6)
+        assert refused.value.status == 413
+
+
+async def test_a_caller_that_leaves_before_its_body_is_whole_is_gone() -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ClientDisconnect):
+        await read_body(Request({"type": "http", "headers": [], "method": "POST"}, receive), 6)

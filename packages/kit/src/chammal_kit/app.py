@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -44,6 +45,8 @@ _OWN: dict[str, Access] = {
     "/metrics": OPERATORS,
 }
 _PREFLIGHT_SECONDS = 600
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Of OpenTelemetry, which nobody sets up here: FastAPI looks for its providers at every request."""
 
 
 def create_app(
@@ -72,6 +75,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     health = Health(service=service, version=app.version)
 

@@ -11,21 +11,34 @@ T = TypeVar("T")
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Runs `work`; when the caller goes away first, cancels it and raises ClientDisconnect.
+    """Runs `work` here; when the caller goes away first, cancels it and raises ClientDisconnect.
 
     The request body must have been read, since this takes every further message.
     """
-    working = asyncio.create_task(work)
+    here = asyncio.current_task()
+    assert here is not None  # noqa: S101
+    cancelled_before = here.cancelling()
+    gone = ended = False
+
+    def leave(watching: asyncio.Task[None]) -> None:
+        nonlocal gone
+        if not watching.cancelled() and not ended:
+            watching.exception()  # whatever it is: nobody can be told any more
+            gone = here.cancel()
+
     watching = asyncio.create_task(_disconnected(receive))
+    watching.add_done_callback(leave)
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if gone and here.cancelling() == cancelled_before + 1:
+            raise ClientDisconnect from None
+        raise
     finally:
+        ended = True
         watching.cancel()
-        working.cancel()
-        await asyncio.wait((working, watching))
+        if gone:
+            here.uncancel()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -34,6 +34,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         settings=settings,
         door=door,
         access=ACCESS,
+        first=openai.SHORT_CUTS,
     )
 
 

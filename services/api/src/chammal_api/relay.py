@@ -13,7 +13,7 @@ from chammal_api.tally import Tally
 from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import Stage, StageReport, StageStatus
-from chammal_kit.body_limit import limit_body
+from chammal_kit.body_limit import limit_body, read_body
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
@@ -40,7 +40,7 @@ async def relay_json(
     request: Request, upstream: Upstream, stage: Stage | None, max_bytes: int, tally: Tally
 ) -> Response:
     """For bodies that fit into memory, so that a call may be repeated."""
-    body = await limit_body(request, max_bytes).body()
+    body = await read_body(request, max_bytes)
     body_read = asyncio.Event()
     body_read.set()
     return Relay(request, upstream, body, body_read, stage, tally)
