@@ -65,9 +65,7 @@ class Gateway:
             trail.answered(backend.name, answered.attempts)
             seconds = time.perf_counter() - started
             self._waits.answered(backend.name, seconds, usage_of(answered.completion))
-            metrics.SECONDS.labels(backend.name).observe(time.perf_counter() - started)
-            metrics.REQUESTS.labels(backend.name, Outcome.OK).inc()
-            metrics.count_tokens(backend.name, usage_of(answered.completion))
+            metrics.count_answer(backend.name, Outcome.OK, seconds, usage_of(answered.completion))
             return ChatAnswer(answered.completion, trail.provenance(backend.name, model), trail.headers(backend.name))
 
         return await self._first(request.model, trail, ask)

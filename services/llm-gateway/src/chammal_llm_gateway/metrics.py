@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 
 from prometheus_client import Counter, Histogram
 
@@ -60,7 +61,17 @@ def expect(backends: Iterable[BackendName]) -> None:
         FALLBACKS.labels(backend)
 
 
-def count_tokens(backend: BackendName, usage: Usage | None) -> None:
+def count_answer(backend: BackendName, outcome: Outcome, seconds: float, usage: Usage | None) -> None:
+    requests, took, sent, written = _series(backend, outcome)
+    requests.inc()
+    took.observe(seconds)
     if usage is not None:
-        TOKENS.labels(backend, Direction.INPUT).inc(usage.input_tokens)
-        TOKENS.labels(backend, Direction.OUTPUT).inc(usage.output_tokens)
+        sent.inc(usage.input_tokens)
+        written.inc(usage.output_tokens)
+
+
+@cache
+def _series(backend: BackendName, outcome: Outcome) -> tuple[Counter, Histogram, Counter, Counter]:
+    """Looking labels up costs more than counting."""
+    tokens = (TOKENS.labels(backend, direction) for direction in (Direction.INPUT, Direction.OUTPUT))
+    return REQUESTS.labels(backend, outcome), SECONDS.labels(backend), *tokens

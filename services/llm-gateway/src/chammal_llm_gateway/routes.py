@@ -13,7 +13,7 @@ from chammal_contracts.chat import ModelList, Provenance
 from chammal_contracts.errors import ProblemBody
 from chammal_contracts.headers import ATTEMPTS, BACKEND
 from chammal_contracts.health import Readiness
-from chammal_kit.body_limit import limit_body
+from chammal_kit.body_limit import read_body
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.limiter import Limiter, Permit
 from chammal_kit.logs import component_logger
@@ -80,7 +80,7 @@ async def create_chat_completion(request: Request) -> Response:
     permit = limiter.admit()
     try:
         with permit.receiving():
-            body = await limit_body(request, settings.max_request_bytes).body()
+            body = await read_body(request, settings.max_request_bytes)
         answer = await _answer(request, gateway, read_request(body), settings)
     except BaseException:
         permit.leave()

@@ -78,9 +78,7 @@ async def live_events(
             log.error("%s broke off its stream: %s: %s", backend, failure, reason)
             yield error_event(_broken(backend, failure, reason))
     finally:
-        metrics.REQUESTS.labels(backend, outcome).inc()
-        metrics.SECONDS.labels(backend).observe(time.perf_counter() - started)
-        metrics.count_tokens(backend, usage)
+        metrics.count_answer(backend, outcome, time.perf_counter() - started, usage)
 
 
 def _with_provenance(data: bytes, provenance: Provenance) -> bytes:
