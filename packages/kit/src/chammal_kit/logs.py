@@ -12,7 +12,8 @@ from chammal_kit.settings import LogFormat, ServiceSettings
 _ROOT = "chammal"
 _CONSOLE_TIME = "%Y-%m-%d %H:%M:%S"
 _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
-_QUIET_LOGGERS = ("httpx2", "httpcore2", "asyncio", "multipart", "python_multipart")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+"""What a caller writes into a path or a name begins no line of its own, and moves no cursor."""
 
 
 def component_logger(component: str) -> logging.Logger:
@@ -21,18 +22,22 @@ def component_logger(component: str) -> logging.Logger:
 
 
 def configure_logging(settings: ServiceSettings) -> None:
-    """Sends all log lines of this process to stderr in the form that the settings ask for."""
+    """Sends all log lines of this process to stderr in the form that the settings ask for.
+
+    Libraries tell of warnings alone, whatever the level: some write headers with keys and whole messages at DEBUG.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_request_id)
     handler.setFormatter(JsonFormatter() if settings.log_format is LogFormat.JSON else ConsoleFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger(_ROOT).setLevel(level)
+    logging.getLogger("uvicorn").setLevel(max(level, logging.INFO))
     # No line shows these, and gathering them takes as long as the rest ("Optimization" in the HOWTO of logging)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001
-    for name in _QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
@@ -65,6 +70,9 @@ class ConsoleFormatter(_TimedFormatter):
         request_id = getattr(record, "request_id", None)
         record.suffix = f" (request {request_id})" if request_id else ""
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).translate(_CONTROL)
 
 
 class JsonFormatter(_TimedFormatter):

@@ -23,7 +23,9 @@ class LogFormat(StrEnum):
 
 def settings_config(prefix: str) -> SettingsConfigDict:
     """The pydantic configuration of a service whose own variables begin with `prefix`."""
-    return SettingsConfigDict(env_prefix=prefix, env_ignore_empty=True, extra="ignore", frozen=True)
+    return SettingsConfigDict(
+        env_prefix=prefix, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
 
 class ServiceSettings(BaseSettings):

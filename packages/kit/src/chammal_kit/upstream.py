@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 
 import httpx2
 import pydantic_core
+from pydantic import ValidationError
 
 from chammal_contracts import headers as wire
 from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, FailureType
@@ -320,7 +321,7 @@ class Upstream:
         try:
             return parse(reply)
         except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
-            raise unusable(self.name, f"unusable answer: {error}", http_status=reply.status) from error
+            raise unusable(self.name, f"unusable answer: {_told(error)}", http_status=reply.status) from None
 
     def _refused(self, call: Call, started: float, error: UpstreamError) -> UpstreamError:
         self._record(call, started, error, AttemptOutcome.REFUSED)
@@ -363,3 +364,11 @@ def _connect(base_url: str, policy: UpstreamPolicy) -> httpx2.AsyncBaseTransport
         max_connections=None, max_keepalive_connections=policy.concurrency, keepalive_expiry=KEEP_ALIVE_SECONDS
     )
     return httpx2.AsyncHTTPTransport(trust_env=False, limits=limits)
+
+
+def _told(error: Exception) -> str:
+    """Without what was in the answer: it may be what somebody said on the telephone."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    faults = error.errors(include_input=False, include_context=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:5])
