@@ -239,7 +239,7 @@ def test_a_process_that_was_stopped_whole_goes_on(start: Callable[..., Service])
 
 
 def test_without_a_port_for_operations_all_is_on_one(start: Callable[..., Service]) -> None:
-    service = start()
+    service = start(docs=True)
     for path in ("/metrics", "/docs", "/openapi.json"):
         assert service.get(path)[0] == 200
     assert b"from the lifespan" in service.get("/ready")[1]
@@ -247,7 +247,7 @@ def test_without_a_port_for_operations_all_is_on_one(start: Callable[..., Servic
 
 def test_a_port_for_operations_takes_them_off_the_public_one(start: Callable[..., Service]) -> None:
     operations = free_port()
-    service = start(operations_port=operations)
+    service = start(operations_port=operations, docs=True)
     for path in ("/metrics", "/docs", "/openapi.json"):
         assert (service.get(path)[0], service.get(path, operations)[0]) == (404, 200)
     assert service.get("/ready") == (200, b'{"ready":true,"degraded":[],"checks":[]}')

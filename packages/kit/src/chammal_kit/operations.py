@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Readiness
+from chammal_kit.door import INSIDE
 from chammal_kit.problems import Problem
 
 READY = "/ready"
@@ -41,6 +42,7 @@ class OperationsPort:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         here = scope["type"] == "http" and scope["path"] in _OPERATIONS
+        scope[INSIDE] = True
         await (self.app if here else _not_here())(scope, receive, send)
 
 

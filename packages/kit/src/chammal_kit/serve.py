@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from chammal_kit.draining import Draining
 from chammal_kit.logs import component_logger, configure_logging
 from chammal_kit.operations import OperationsPort, PublicPort
+from chammal_kit.patient_http import PatientHttp
 from chammal_kit.settings import ServiceSettings
 from chammal_kit.vitals import Vitals
 
@@ -155,8 +156,10 @@ def _config(app: FastAPI | PublicPort | OperationsPort, host: str, port: int, se
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=PatientHttp,
         ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         log_config=None,
         access_log=False,
         server_header=False,
