@@ -25,6 +25,9 @@ START_SECONDS = 600
 NEEDED = ("whisper-base/model.bin", "kokoro/model.onnx")
 OURS = ("CHAMMAL_", "VLLM_", "COMPOSE_", "HF_", "PROMETHEUS_", "GRAFANA_", "PYTHON_IMAGE")
 
+DRILL = ("-f", "compose.yaml", "-f", "compose/drill.yaml")
+"""With the fault proxy between the services."""
+
 _phases: list[tuple[str, float]] = []
 _missing: list[str] = []
 
@@ -146,10 +149,10 @@ def mesh(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Compose]:
     without = [] if _succeeds("docker", "image", "inspect", compose.image("grafana/grafana")) else ["--scale=grafana=0"]
     if without:  # compose asks for its image even so; any that is here will do
         compose.environment["GRAFANA_IMAGE"] = compose.image("prom/prometheus")
-    compose("down", "--volumes", "--remove-orphans", "--timeout=2")
+    compose(*DRILL, "down", "--volumes", "--remove-orphans", "--timeout=2")
     try:
         with phase("build the images"):
-            compose("build", "--quiet")
+            compose(*DRILL, "build", "--quiet")
         with phase("up --wait, vLLM and all models loaded"):
             compose("up", "--detach", "--wait", f"--wait-timeout={START_SECONDS - 60}", "--no-build", *without)
         yield compose
@@ -157,7 +160,7 @@ def mesh(compose: Compose, request: pytest.FixtureRequest) -> Iterator[Compose]:
         if request.session.testsfailed:
             print(compose("logs", "--tail=40", "--no-color"))
         with phase("down"):
-            compose("down", "--volumes", "--remove-orphans", "--timeout=2")
+            compose(*DRILL, "down", "--volumes", "--remove-orphans", "--timeout=2")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from chammal_contracts.headers import DEGRADED
 from chammal_contracts.stages import AttemptOutcome, BreakerState, FailureType, Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import AgentType, Finding, TranscribeResult
-from tests.compose.conftest import ROOT, Compose, note, phase, until
+from tests.compose.conftest import DRILL, ROOT, Compose, note, phase, until
 from tests.compose.dashboards import queries
 
 pytestmark = pytest.mark.compose
@@ -113,6 +113,19 @@ def test_chat_streams_from_vllm_and_speech_is_spoken(client: httpx2.Client) -> N
         )
         assert speech.status_code == 200, speech.text
         assert speech.content.startswith(b"RIFF")
+
+
+def test_a_drill_breaks_vllm_for_a_while_and_the_promise_is_kept(mesh: Compose) -> None:
+    proxied = ("faults", "api", "llm-gateway")
+    with phase("put the fault proxy between the services"):
+        mesh(*DRILL, "up", "--detach", "--wait", "--no-build", *proxied)
+    with phase("chammal drill vllm-down --for 10s"):
+        told = mesh(*DRILL, "exec", "-T", "faults", "chammal", "drill", "vllm-down", "--for", "10s")
+    assert re.search(r"promise kept +yes", told), told
+    assert "analysis=dummy is_agent_dummy is_partial_failure" in told
+    with phase("take the fault proxy away again"):
+        mesh(*DRILL, "rm", "--stop", "--force", "faults")
+        mesh("up", "--detach", "--wait", "--no-build", *proxied[1:])
 
 
 def test_without_vllm_the_transcript_still_comes(mesh: Compose, client: httpx2.Client) -> None:

@@ -4,10 +4,12 @@ import json
 import re
 import tomllib
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.compose.conftest import ROOT, Compose
+from chammal.faults.settings import read_routes
+from tests.compose.conftest import DRILL, ROOT, Compose
 
 pytestmark = pytest.mark.compose
 
@@ -21,8 +23,8 @@ def read(compose: Compose, *arguments: str) -> dict[str, Any]:
     return services
 
 
-def test_all_files_together_stay_under_200_lines() -> None:
-    assert sum(len(file.read_text().splitlines()) for file in FILES) < 200
+def test_all_files_together_stay_under_220_lines() -> None:
+    assert sum(len(file.read_text().splitlines()) for file in FILES) < 220
 
 
 def test_every_combination_in_the_header_is_valid(compose: Compose) -> None:
@@ -54,6 +56,24 @@ def test_the_gpu_file_changes_vllm_alone_and_to_the_same_version(compose: Compos
     assert gpu["vllm"]["image"].split(":") == ["vllm/vllm-openai", plain["vllm"]["image"].split(":")[1]]
     assert not [argument for argument in gpu["vllm"]["command"] if "dtype" in argument or "kv-cache" in argument]
     assert gpu["vllm"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_the_drill_file_leads_each_service_to_the_fault_proxy_and_the_proxy_to_the_next(compose: Compose) -> None:
+    plain, drill = read(compose), read(compose, *DRILL)
+    assert drill.keys() - plain.keys() == {"faults"}
+    told = {
+        variable: urlsplit(value)
+        for service in ("api", "llm-gateway")
+        for variable, value in drill[service]["environment"].items()
+        if value != plain[service]["environment"].get(variable)
+    }
+    assert {address.hostname for address in told.values()} == {"faults"}
+    routes = read_routes(drill["faults"]["environment"]["CHAMMAL_FAULTS_ROUTES"])
+    assert {route.listen[1] for route in routes} == {address.port for address in told.values()}
+    assert {route.target for route in routes} == {
+        ("stt", 8001), ("llm-gateway", 8002), ("tts", 8004), ("vllm", 8000),
+    }  # fmt: skip
+    assert not drill["faults"].get("ports"), "whoever can set faults is in the container"
 
 
 def test_every_image_from_elsewhere_is_pinned_to_a_version(compose: Compose) -> None:

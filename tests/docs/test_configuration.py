@@ -7,6 +7,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from chammal.drill.settings import DrillSettings
 from chammal.faults.settings import FaultSettings
 from chammal.settings import UpSettings
 from chammal_api.settings import ApiSettings
@@ -23,6 +24,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "tts": TtsSettings,
     "api": ApiSettings,
     "chammal up": UpSettings,
+    "chammal drill": DrillSettings,
     "chammal.faults (tests and drills)": FaultSettings,
 }
 

@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 import pytest
@@ -65,13 +67,14 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture(scope="session")
-def mesh() -> Iterator[Mesh]:
-    ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+@contextmanager
+def started(*command: str, names: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Mesh]:
+    """What `command` starts, on a port of its own for each of `names`, and stopped by Ctrl-C."""
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
     process = subprocess.Popen(
-        ["make", "run"],
+        command,
         cwd=ROOT,
-        env=environment(ports),
+        env={**environment(ports), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -98,6 +101,12 @@ def mesh() -> Iterator[Mesh]:
         reader.join(10)
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def mesh() -> Iterator[Mesh]:
+    with started("make", "run", names=PORTS) as mesh:
+        yield mesh
 
 
 @pytest.fixture
