@@ -285,6 +285,15 @@ async def test_a_refusal_of_the_recogniser_is_the_callers(api: Api, stt: Stt) ->
     assert breaker() == "closed", "whose sessions are all taken still transcribes"
 
 
+async def test_that_the_recogniser_does_not_know_our_key_is_not_told_as_the_callers(api: Api, stt: Stt) -> None:
+    body = json.dumps(PROBLEM | {"code": "key_invalid", "status": 401})
+    stt.refusal = (HTTPStatus.UNAUTHORIZED, "application/problem+json", body)
+    async with api.connect() as connection:
+        event = await last_event(connection)
+    assert event.code == "stage_failed"
+    assert connection.close_code == CloseCode.TRY_AGAIN
+
+
 @pytest.mark.parametrize(("status", "state"), [(HTTPStatus.FORBIDDEN, "closed"), (HTTPStatus.BAD_GATEWAY, "open")])
 async def test_only_the_recognisers_own_fault_counts_against_it(
     api: Api, stt: Stt, status: HTTPStatus, state: str

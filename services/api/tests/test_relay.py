@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.testclient import TestClient
 
+from chammal_contracts.errors import ErrorCode
+from chammal_kit.problems import Problem
+
 from .conftest import Mesh
 
 SPEECH = "/v1/audio/speech"
@@ -81,6 +84,16 @@ def test_a_recording_that_kills_recognisers_is_told_and_does_not_count_against_s
         assert (answer.status_code, answer.json()["code"]) == (422, "audio_unprocessable")
     row = client.get("/v1/failures").json()["stages"][0]
     assert (row["breaker"], row["failures"]) == ("closed", 0)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_a_service_says_of_our_own_key_is_no_caller_s_mistake(client: TestClient, mesh: Mesh, status: int) -> None:
+    problem = Problem(status, ErrorCode.KEY_INVALID, "This key is not known.").body().model_dump(mode="json")
+    mesh.says(SPEECH, problem, status)
+    answer = client.post(SPEECH, json={})
+    assert (answer.status_code, answer.json()["code"]) == (502, "stage_failed")
+    assert answer.json()["attempts"][0]["error_type"] == "misconfigured"
+    assert answer.json()["attempts"][0]["http_status"] == status
 
 
 def test_a_missing_model_is_told_with_the_command_that_brings_it(client: TestClient, mesh: Mesh) -> None:

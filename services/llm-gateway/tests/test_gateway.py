@@ -52,7 +52,7 @@ def test_members_of_the_request_that_we_do_not_know_reach_the_backend(client: Te
         (refused(500), "http_error"),
         (refused(503), "unavailable"),
         (refused(429), "rate_limited"),
-        (refused(401), "rejected"),
+        (refused(401), "misconfigured"),
         (httpx2.Response(200, content=b"<html>"), "invalid_response"),
         (httpx2.Response(200, content=b'{"choices": [NaN]}'), "invalid_response"),
         (httpx2.Response(200, json={"choices": []}), "invalid_response"),
@@ -210,7 +210,7 @@ def test_keys_go_to_their_backend_and_nowhere_else(
         open_client(**told, anthropic_key="sk-secret-2", anthropic_url="http://claude") as client,
     ):
         answer = client.post(CHAT, json=ASK)
-    assert answer.headers["chammal-attempts"] == "vllm=http_error, openai=rejected, anthropic=rejected"
+    assert answer.headers["chammal-attempts"] == "vllm=http_error, openai=misconfigured, anthropic=misconfigured"
     assert street["cloud"].headers[-1]["authorization"] == "Bearer sk-secret-1"
     assert street["claude"].headers[-1]["x-api-key"] == "sk-secret-2"
     assert "authorization" not in street["vllm"].headers[-1]

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from chammal_api.clients.failure import describe, read_problem, retry_after_header, status_for
+from chammal_api.clients.failure import describe, retry_after_header, status_for, words_for_the_caller
 from chammal_api.clients.stt import patience
 from chammal_api.tally import Tally
 from chammal_contracts import headers as wire
@@ -142,7 +142,7 @@ def _start(status: int, headers: Mapping[str, str], length: int | None = None) -
 
 def _problem(error: UpstreamError) -> Problem:
     """In the service's own words where it has some: they may say what to do."""
-    told = read_problem(error.body)
+    told = words_for_the_caller(error)
     attempts = {"attempts": [attempt.model_dump(mode="json") for attempt in error.attempts]}
     return Problem(
         (error.http_status if told else None) or status_for(error.failure),

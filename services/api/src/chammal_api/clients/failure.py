@@ -56,6 +56,11 @@ def read_problem(body: bytes) -> ProblemBody | None:
         return None
 
 
+def words_for_the_caller(error: UpstreamError) -> ProblemBody | None:
+    """The service's own, where they are not about our key."""
+    return None if error.failure is FailureType.MISCONFIGURED else read_problem(error.body)
+
+
 def callers_problem(error: UpstreamRejected) -> Problem:
     """A 4xx of a service, passed on with its code and its advice: the mistake is the caller's."""
     problem = read_problem(error.body)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.responses import Response
 from websockets.asyncio.client import ClientConnection
 
-from chammal_api.clients.failure import describe, read_problem
+from chammal_api.clients.failure import describe, words_for_the_caller
 from chammal_api.clients.stream import open_stream
 from chammal_api.live import Ending, LiveSessions, close_caller, unreachable
 from chammal_api.tally import LIVE_ENDINGS, LiveOutcome
@@ -59,7 +59,7 @@ async def _serve(caller: WebSocket, sessions: LiveSessions) -> Ending:
 
 async def _refuse(caller: WebSocket, error: UpstreamError) -> Ending:
     """In stt's own words, where it has some."""
-    if read_problem(error.body) is None:
+    if words_for_the_caller(error) is None:
         ending = unreachable(describe(error))
         if await _accepted(caller):
             await close_caller(caller, ending)
