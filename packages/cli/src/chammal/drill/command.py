@@ -124,7 +124,7 @@ async def check_environment(api: httpx2.AsyncClient, *, force: bool) -> None:
     except ValidationError:
         raise Refused(f"{api.base_url} answered {response.status_code} and is no Chammal that can be drilled") from None
     if environment is Environment.PRODUCTION and not force:
-        raise Refused(f"{api.base_url} is in production (CHAMMAL_API_ENVIRONMENT); --force drills it all the same")
+        raise Refused(f"{api.base_url} is in production (CHAMMAL_ENVIRONMENT); --force drills it all the same")
 
 
 async def check_ready(api: httpx2.AsyncClient) -> None:
