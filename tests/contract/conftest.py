@@ -76,8 +76,8 @@ def language_model() -> Iterator[str]:
 
 
 @contextmanager
-def process(service: str, environment: dict[str, str], log: Path) -> Iterator[str]:
-    """Its address, once it is ready. It must still live at the end."""
+def process(service: str, environment: dict[str, str], log: Path, *, ready: bool = True) -> Iterator[str]:
+    """Its address, once it is ready, or serves at all. It must still live at the end."""
     own = {
         name: value
         for name, value in os.environ.items()
@@ -92,21 +92,21 @@ def process(service: str, environment: dict[str, str], log: Path) -> Iterator[st
             stderr=subprocess.STDOUT,
         )
         try:
-            yield _ready(running, log)
+            yield _serving(running, log, "/ready" if ready else "/health")
             assert running.poll() is None, f"{service} ended:\n{log.read_text()[-4000:]}"
         finally:
             running.terminate()
             running.wait(60)
 
 
-def _ready(running: subprocess.Popen[bytes], log: Path) -> str:
+def _serving(running: subprocess.Popen[bytes], log: Path, path: str) -> str:
     end = time.monotonic() + START_SECONDS
     pause = threading.Event()
     while time.monotonic() < end and running.poll() is None:
         for line in log.read_text().splitlines():
             if "running on http://" in line.lower():
                 url = line[line.index("http://") :].split()[0]
-                if httpx2.get(f"{url}/ready", trust_env=False, timeout=30).status_code == 200:
+                if httpx2.get(url + path, trust_env=False, timeout=30).status_code == 200:
                     return url
         pause.wait(0.3)
     pytest.fail(f"not ready:\n{log.read_text()[-4000:]}")

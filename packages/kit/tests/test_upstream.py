@@ -662,3 +662,15 @@ async def test_what_a_server_says_against_an_unwanted_upload_is_heard_while_it_i
         assert isinstance(error, UpstreamRejected)
         assert (error.http_status, error.body) == (413, b"at most 1 MiB")
         await gone.wait()
+
+
+async def test_the_key_that_an_upstream_repeats_in_an_error_is_crossed_out(faults: Any) -> None:
+    body = b'{"error": "Incorrect API key provided: sk-1234. x-api-key: sk-5678"}'
+    faults.always(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    keys = {"Authorization": "Bearer sk-1234", "X-Api-Key": "sk-5678"}
+    async with aclosing(Upstream("llm", faults.url.replace("//", "//user:word@"), headers=keys)) as llm:
+        with pytest.raises(UpstreamError) as failed:
+            await llm.request("GET", "/")
+    assert failed.value.body == b'{"error": "Incorrect API key provided: ***. x-api-key: ***"}'
+    assert llm.base_url == faults.url
+    assert faults.seen[0].headers["authorization"] == "Bearer sk-1234"

@@ -66,7 +66,7 @@ class Upstream:
         observers: Sequence[UpstreamObserver] = DEFAULT_OBSERVERS,
     ) -> None:
         self.name = name
-        self.base_url = base_url.rstrip("/")
+        self.base_url = _without_user(base_url.rstrip("/"))
         self.policy = policy = policy or UpstreamPolicy()
         self._observers = tuple(observers)
         self._urls: dict[str, httpx2.URL] = {}
@@ -350,6 +350,13 @@ def _own(headers: Mapping[str, str] | None) -> dict[str, str]:
     if not headers:
         return {}
     return {name: value for key, value in headers.items() if (name := key.lower()) not in _NOT_PASSED_ON}
+
+
+def _without_user(url: str) -> str:
+    """Addresses are shown in /ready, and no request carries the password of one."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _refusal(name: str, failure: FailureType, error: BreakerOpen | BulkheadFull) -> UpstreamError:

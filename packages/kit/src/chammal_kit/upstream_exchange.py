@@ -11,6 +11,7 @@ from chammal_kit.upstream_errors import Evidence, UpstreamError, from_status, fr
 from chammal_kit.upstream_policy import Timeouts
 
 ERROR_BODY_BYTES = 64 * 1024
+_CREDENTIALS = ("authorization", "x-api-key")
 _FAIR_SHARE = 0.9
 _PROMPT_SECONDS = 0.05
 
@@ -76,7 +77,7 @@ class Exchange:
         self._limits["read"] = None
         self._chunks = cast("AsyncGenerator[bytes, None]", aiter(cast("AsyncIterable[bytes]", self._response.stream)))
         if not 200 <= self.status < 300:
-            raise self._refused(await self._error_body())
+            raise self._refused(without_credentials(await self._error_body(), request.headers))
         self._check_headers()
 
     async def chunk(self) -> bytes | None:
@@ -190,3 +191,12 @@ class Exchange:
     def _too_large(self) -> UpstreamError:
         detail = f"more than {self._max_bytes} bytes"
         return UpstreamError(self._name, FailureType.RESPONSE_TOO_LARGE, detail, http_status=self.status)
+
+
+def without_credentials(body: bytes, sent: Mapping[str, str]) -> bytes:
+    """What an upstream says of an error goes to callers and into logs, and some repeat the key that they were shown."""
+    for name in _CREDENTIALS:
+        shown = sent.get(name, "").rpartition(" ")[2].encode("latin-1", "ignore")
+        if shown:
+            body = body.replace(shown, b"***")
+    return body
