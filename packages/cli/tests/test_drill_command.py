@@ -53,6 +53,13 @@ async def test_a_mesh_that_does_not_say_what_it_is_for_is_refused(
         await check_environment(client, force=True)
 
 
+async def test_a_mesh_that_wants_a_key_says_so() -> None:
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(401))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://mesh") as client:
+        with pytest.raises(Refused, match="CHAMMAL_DRILL_KEY"):
+            await check_environment(client, force=False)
+
+
 async def test_what_is_not_ready_is_said(client: httpx2.AsyncClient, answers: dict[str, Any]) -> None:
     await check_ready(client)
     failing = {"name": "tts", "ready": False, "reason": "its model is missing"}

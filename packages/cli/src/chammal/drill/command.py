@@ -119,6 +119,8 @@ def _client(url: str, settings: DrillSettings) -> httpx2.AsyncClient:
 async def check_environment(api: httpx2.AsyncClient, *, force: bool) -> None:
     """Raises Refused in production, and where nothing says that it is not."""
     response = await _ask(api, "/v1/failures")
+    if response.status_code in (401, 403):
+        raise Refused(f"{api.base_url} wants a key ({response.status_code}): set CHAMMAL_DRILL_KEY, see docs/drills.md")
     try:
         environment = FailureReport.model_validate_json(response.content).environment
     except ValidationError:
