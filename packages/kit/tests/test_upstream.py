@@ -482,6 +482,16 @@ async def test_an_upstream_that_sheds_load_is_neither_asked_again_nor_blamed(fau
     assert len(faults.seen) == 20
 
 
+async def test_a_request_that_met_a_server_on_its_way_out_goes_to_the_next_and_nobody_is_blamed(faults: Any) -> None:
+    told = Problem(503, ErrorCode.SERVER_SHUTTING_DOWN, "later").body().model_dump_json().encode()
+    faults.always(status(503, "Retry-After: 0\r\n", told))
+    async with using(faults, retries=1) as subject:
+        for _ in range(5):
+            assert (await failing(subject)).failure is FailureType.UNAVAILABLE
+        assert subject.breaker.state is BreakerState.CLOSED
+    assert len(faults.seen) > 5
+
+
 async def test_a_failed_health_check_changes_nothing(faults: Any) -> None:
     faults.always(status(503))
     async with using(faults) as subject:

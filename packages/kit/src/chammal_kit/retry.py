@@ -58,7 +58,7 @@ def worth_retrying(error: BaseException | None) -> bool:
     if not isinstance(error, UpstreamError):
         return False
     if error.http_status == 503 and error.evidence is Evidence.NONE:
-        return False
+        return error.is_leaving
     if error.failure is FailureType.DEADLINE_EXCEEDED:
         return False
     return error.http_status in _RETRYABLE_STATUSES or (error.http_status is None and error.failure in _RETRYABLE)

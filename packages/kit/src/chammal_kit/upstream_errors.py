@@ -52,6 +52,12 @@ class UpstreamError(Exception):
         self.attempts: list[Attempt] = []
         self.seconds = 0.0
 
+    @property
+    def is_leaving(self) -> bool:
+        """It shuts down in good order and took nothing: whoever listens next takes it."""
+        problem = _read_problem(self.body) if self.http_status == 503 else None
+        return problem is not None and problem.code is ErrorCode.SERVER_SHUTTING_DOWN
+
     def __str__(self) -> str:
         return f"{self.upstream}: {self.failure}: {self.detail}"
 
@@ -131,11 +137,11 @@ def _read_problem(body: bytes) -> ProblemBody | None:
 
 
 def _is_well(problem: ProblemBody) -> bool:
-    """It sheds load that is too much for it, or lacks weights that a caller named, and says so: a breaker that opened
-    on either would refuse what the upstream can do."""
+    """It sheds load that is too much for it, lacks weights that a caller named, or leaves in good order with another in
+    its place, and says so: a breaker that opened on these would refuse what the upstream can do."""
     if problem.code is ErrorCode.MODEL_UNAVAILABLE:
         return "command" in (problem.model_extra or {})
-    return problem.code is ErrorCode.OVERLOADED
+    return problem.code in (ErrorCode.OVERLOADED, ErrorCode.SERVER_SHUTTING_DOWN)
 
 
 def parse_retry_after(value: str | None) -> float | None:
