@@ -1,0 +1,129 @@
+"""The mesh of the benches that load it: api, stt, tts and llm-gateway as `chammal up` starts them, each a process that
+can be ended and started, and a stub in the place of the language model.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.stt.machine import free_port
+
+SLOTS, ANSWER_SECONDS = 4, 0.25
+"""Of the stub: 16 answers a second."""
+READY_SECONDS = 120.0
+CLIP_TEXT = "안녕하세요, 보험 상담원입니다. 무엇을 도와드릴까요?"
+PROGRAMS = {
+    "model": ("bench.model_stub", None),
+    "stt": ("chammal_stt", "/ready"),
+    "tts": ("chammal_tts", "/ready"),
+    "llm-gateway": ("chammal_llm_gateway", "/ready"),
+    "api": ("chammal_api", "/ready"),
+}
+
+
+class Mesh:
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self._ports = {name: free_port() for name in PROGRAMS}
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = {
+            **os.environ,
+            "CHAMMAL_STT_PORT": str(self._ports["stt"]),
+            "CHAMMAL_TTS_PORT": str(self._ports["tts"]),
+            "CHAMMAL_LLM_PORT": str(self._ports["llm-gateway"]),
+            "CHAMMAL_LLM_VLLM_URL": self.url("model"),
+            "CHAMMAL_API_PORT": str(self._ports["api"]),
+            "CHAMMAL_API_STT_URL": self.url("stt"),
+            "CHAMMAL_API_TTS_URL": self.url("tts"),
+            "CHAMMAL_API_LLM_URL": self.url("llm-gateway"),
+            **settings,
+        }
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            module = PROGRAMS[name][0]
+            arguments = [str(self._ports[name]), str(SLOTS), str(ANSWER_SECONDS)] if name == "model" else []
+            with (self._folder / f"{name}.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        for name in names:
+            path = PROGRAMS[name][1]
+            if path is not None:
+                self._wait(name, path)
+
+    def kill(self, name: str) -> None:
+        """At once, with all its workers."""
+        process = self._processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(25)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def metric(self, name: str, series: str) -> float:
+        """Of a service, as /metrics has it; 0 where there is no such series."""
+        for line in self._get(name, "/metrics").decode().splitlines():
+            if line.startswith(series) and line[len(series) : len(series) + 1] == " ":
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def clip(self) -> Path:
+        """A recording of a few seconds, spoken by the mesh itself."""
+        body = f'{{"input": "{CLIP_TEXT}", "voice": "alloy", "response_format": "wav"}}'.encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url('tts')}/v1/audio/speech", body, headers)
+        path = self._folder / "clip.wav"
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            path.write_bytes(answer.read())
+        return path
+
+    def _get(self, name: str, path: str) -> bytes:
+        with urllib.request.urlopen(f"{self.url(name)}{path}", timeout=10) as answer:
+            told: bytes = answer.read()
+            return told
+
+    def _wait(self, name: str, path: str) -> None:
+        give_up = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                self._get(name, path)
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > give_up or self._processes[name].poll() is not None:
+                    log = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                    raise RuntimeError(f"{name} did not become ready:\n{log}") from None
+                time.sleep(0.3)
+            else:
+                return
+
+
+@contextlib.contextmanager
+def running(folder: Path, settings: dict[str, str] | None = None) -> Iterator[Mesh]:
+    mesh = Mesh(folder, settings or {})
+    try:
+        mesh.start("model", "stt", "tts", "llm-gateway", "api")
+        yield mesh
+    finally:
+        mesh.stop()
