@@ -33,6 +33,9 @@ _ENVIRONMENT = {
 }
 
 
+_NICE = 5
+
+
 class WorkerDied(Exception):
     """It ended, or sent what is no answer, before it answered. `code` is the exit status; -9 is SIGKILL."""
 
@@ -90,6 +93,7 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd=command.directory,
                 start_new_session=True,  # Ctrl-C is for the web process, which ends its workers when it is done
             )  # fmt: skip
+        _give_way(process.pid)
         worker = cls(command.name, process, ours)
         try:
             async with asyncio.timeout(command.start_seconds):
@@ -187,6 +191,15 @@ class Worker:
                 await self.wait()
         await self.kill()
         raise WorkerDied(self.name, self._process.returncode)
+
+
+def _give_way(pid: int) -> None:
+    """Whoever has to be refused is told so in milliseconds only if the models do not keep the processors to themselves.
+    Linux may weigh sessions before processes, and a worker is a session of its own."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE), "ascii")
 
 
 def _dump(job: "DataclassInstance") -> bytes:
