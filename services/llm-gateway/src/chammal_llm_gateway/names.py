@@ -4,11 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Set
 
+from chammal_contracts.stages import FailureType
+from chammal_kit.deadline import current_deadline, set_deadline
+from chammal_kit.upstream_errors import Evidence, UpstreamError
+
 Clock = Callable[[], float]
 
 
 class ModelNames:
-    """The names that one backend knows, asked for once and remembered."""
+    """The names that one backend knows, asked for once, for all who wait for them, and remembered."""
 
     def __init__(
         self,
@@ -26,7 +30,8 @@ class ModelNames:
         self._clock = clock
         self._listed: list[str] = []
         self._listed_at = 0.0
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[list[str]] | None = None
+        self._waiting = 0
 
     async def resolve(self, requested: str) -> str | None:
         """The model id to send, or None where this backend does not know `requested`.
@@ -41,11 +46,34 @@ class ModelNames:
 
     async def listed(self) -> list[str]:
         """The ids that the backend lists, at least one, from memory while they are young enough to be believed."""
-        async with self._asking:
-            if not self._listed or self._clock() - self._listed_at >= self._believed_seconds:
-                self._listed = await self._ask()
-                self._listed_at = self._clock()
+        if not self._listed or self._clock() - self._listed_at >= self._believed_seconds:
+            return await self._renewed()
         return self._listed
+
+    async def _renewed(self) -> list[str]:
+        """One question for all; it ends with the last who waits, and nobody waits longer than its caller."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._renew())
+        asking = self._asking
+        deadline = current_deadline()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline.remaining()):
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            detail = "no list of models before the deadline"
+            raise UpstreamError("names", FailureType.DEADLINE_EXCEEDED, detail, evidence=Evidence.NONE) from None
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                asking.cancel()
+                self._asking = None
+
+    async def _renew(self) -> list[str]:
+        set_deadline(None)  # of whoever happened to come first
+        listed = self._listed = await self._ask()
+        self._listed_at = self._clock()
+        return listed
 
     def forget(self) -> None:
         """The backend said 404: what it listed no longer holds."""
