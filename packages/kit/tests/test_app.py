@@ -3,6 +3,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
 from chammal_contracts.errors import ErrorCode, ProblemBody
@@ -29,6 +31,20 @@ async def refuse() -> None:
 @router.get("/crash")
 async def crash() -> None:
     raise RuntimeError("a secret of the inside")
+
+
+class Named(BaseModel):
+    name: str
+
+
+@router.put("/named")
+async def put_named(named: Named) -> int:
+    return len(named.name)
+
+
+@router.get("/page")
+async def get_page() -> HTMLResponse:
+    return HTMLResponse("<p>", headers={"Content-Security-Policy": "default-src 'self'"})
 
 
 @router.get("/items/{number}")
@@ -166,3 +182,47 @@ def test_metrics_count_by_route_template_and_not_by_path(client: TestClient) -> 
     assert 'route="unmatched",status="404"' in text
     assert 'route="/crash",status="500"' in text
     assert "/items/41" not in text
+
+
+def test_every_answer_tells_browsers_to_leave_it_alone(client: TestClient) -> None:
+    for path in ("/health", "/refuse", "/crash", "/nowhere"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'none';")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_page_keeps_the_policy_of_its_own(client: TestClient) -> None:
+    headers = client.get("/page").headers
+    assert headers.get_list("content-security-policy") == ["default-src 'self'"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_documentation_page_is_there_only_when_asked_for_and_may_load_its_scripts(client: TestClient) -> None:
+    assert client.get("/docs").status_code == 404
+    settings = ServiceSettings(docs=True)
+    app = create_app(service="probe", distribution="chammal-kit", lifespan=nothing, routers=[router], settings=settings)
+    page = TestClient(app).get("/docs")
+    assert page.status_code == 200
+    assert "script-src 'unsafe-inline' https://cdn.jsdelivr.net" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_that_fastapi_reads_has_a_limit(client: TestClient, declared: bool) -> None:
+    body = b'{"name": "' + b"x" * 100_000 + b'"}'
+    answer = client.put(
+        "/named",
+        content=body if declared else iter([body[:50_000], body[50_000:]]),
+        headers={"Content-Type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, ErrorCode.UPLOAD_TOO_LARGE)
+    assert client.put("/named", json={"name": "x" * 60_000}).json() == 60_000
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"a":' * 12_000, b'{"name": ' + b"[" * 50_000, b"1" * 60_000])
+def test_json_of_great_depth_or_length_is_the_callers_mistake(client: TestClient, body: bytes) -> None:
+    answer = client.put("/named", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert ProblemBody.model_validate(answer.json())

@@ -1,5 +1,6 @@
 """The app that every service starts from."""
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -19,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Health
+from chammal_kit.body_limit import BodyLimit
 from chammal_kit.deadline import Deadline, set_deadline
 from chammal_kit.door import ANY_KEY, ANYONE, OPERATORS, Access, Door, guarded, path_of
 from chammal_kit.draining import install_draining
@@ -45,6 +48,8 @@ _OWN: dict[str, Access] = {
     "/metrics": OPERATORS,
 }
 _PREFLIGHT_SECONDS = 600
+_BODY_BYTES = 64 * 1024
+"""For bodies that FastAPI reads. Routes that take more read them themselves, with a limit of their own."""
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Of OpenTelemetry, which nobody sets up here: FastAPI looks for its providers at every request."""
 
@@ -87,7 +92,7 @@ def create_app(
     app.add_route("/metrics", metrics_endpoint, include_in_schema=False)
     if settings.docs:
         app.add_route("/docs", _swagger, include_in_schema=False)
-    routes = [*first, *app.router.routes, *(route for router in routers for route in router.routes)]
+    routes = [*first, *app.router.routes, *(_bounded(route) for router in routers for route in router.routes)]
     app.router.routes[:] = guarded(routes, door, {**(access or dict.fromkeys(map(path_of, routes), ANY_KEY)), **_OWN})
     app.state.door = door
     install_problem_handlers(app)
@@ -104,6 +109,14 @@ def create_app(
         )
     app.add_middleware(RequestContext, longest=settings.deadline_seconds)
     return app
+
+
+def _bounded(route: BaseRoute) -> BaseRoute:
+    if type(route) is not APIRoute or route.body_field is None:
+        return route
+    bounded = copy.copy(route)
+    bounded.app = BodyLimit(route.app, _BODY_BYTES)
+    return bounded
 
 
 def _internal_door(settings: ServiceSettings) -> Door:
@@ -190,5 +203,5 @@ def _take_deadline(path: str, header: str | None, longest: float | None) -> Prob
 def _record(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
     count_request(scope["method"], route, status, seconds)
-    if route not in _PROBES:
+    if scope["path"] not in _PROBES:
         log.info("%s %s %d in %.3f s", scope["method"], scope["path"], status, seconds)

@@ -14,6 +14,7 @@ from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ErrorCode, OpenAIError,
 from chammal_kit.logs import component_logger
 from chammal_kit.openapi import describe_errors
 from chammal_kit.request_id import current_request_id
+from chammal_kit.security_headers import add_security_headers
 
 log = component_logger("Validation")
 
@@ -103,6 +104,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_unhandled(request: Request, error: Exception) -> Response:
     """The boundary of the process: Starlette re-raises after this, and uvicorn logs the traceback."""
-    return Problem(
+    response = Problem(
         500, ErrorCode.INTERNAL_ERROR, "The service met an error of its own; its log has the cause."
     ).response()
+    add_security_headers(response.raw_headers)  # no middleware of ours comes after this
+    return response
