@@ -73,5 +73,9 @@ def count_answer(backend: BackendName, outcome: Outcome, seconds: float, usage: 
 @cache
 def _series(backend: BackendName, outcome: Outcome) -> tuple[Counter, Histogram, Counter, Counter]:
     """Looking labels up costs more than counting."""
-    tokens = (TOKENS.labels(backend, direction) for direction in (Direction.INPUT, Direction.OUTPUT))
-    return REQUESTS.labels(backend, outcome), SECONDS.labels(backend), *tokens
+    return (
+        REQUESTS.labels(backend, outcome),
+        SECONDS.labels(backend),
+        TOKENS.labels(backend, Direction.INPUT),
+        TOKENS.labels(backend, Direction.OUTPUT),
+    )
