@@ -39,6 +39,10 @@ bench-stt: $(installed) ## speech-to-text beside faster-whisper and other server
 	$(bin)/chammal models fetch whisper-base
 	$(bin)/python -m bench.stt
 
+bench-faults: $(installed) ## the mesh at five times its capacity, and with a service down (15 minutes)
+	$(bin)/python -m bench.overload --out bench/results/overload.md
+	$(bin)/python -m bench.outage --out bench/results/outage.md
+
 fuzz: $(installed) ## broken media and frames against stt, for SECONDS=120 in all
 	@set -- fuzz/*.py; for script; do $(bin)/python $$script --seconds $$(($(SECONDS) / $$#)) || exit 1; done
 
@@ -55,4 +59,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-compose check bench bench-stt lock help
+.PHONY: run demo models test test-compose check bench bench-stt bench-faults lock help
