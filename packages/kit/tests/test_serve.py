@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SERVICE = """
 import asyncio, sys, threading, time
 from contextlib import asynccontextmanager
@@ -66,7 +66,7 @@ class Service:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.go = folder / "go"
         self.port = free_port()
-        told = {"port": self.port, **settings}
+        told = {"port": self.port, "docs": True, **settings}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAMMAL_")}
         environment |= {f"CHAMMAL_{name.upper()}": str(value) for name, value in told.items()}
         self.process = subprocess.Popen(
@@ -195,6 +195,15 @@ def test_an_upload_that_has_begun_is_taken_to_its_end(start: Callable[..., Servi
         assert answer.read() == b"2000"
         answer.close()
     assert service.process.wait(PATIENCE) == 0
+
+
+def test_a_caller_who_leaves_in_the_middle_of_an_upload_is_no_failure_of_the_service(
+    start: Callable[..., Service],
+) -> None:
+    service = start()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE) as upload:
+        upload.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + bytes(1000))
+    until(lambda: b'route="/upload",status="499"' in service.get("/metrics")[1])
 
 
 def test_what_does_not_end_is_given_up_in_time(start: Callable[..., Service]) -> None:

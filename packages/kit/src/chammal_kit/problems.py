@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ErrorCode, OpenAIError, ProblemBody
@@ -37,9 +37,12 @@ class Problem(Exception):
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
+        logged: str | None = None,
         **extensions: Any,
     ) -> None:
+        """`logged` stands for the detail in the log, where that repeats what somebody said."""
         super().__init__(detail)
+        self.logged = logged or detail
         self.status = status
         self.code = code
         self.detail = detail
@@ -75,6 +78,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_client_gone)
     app.add_exception_handler(Exception, _on_unhandled)
     describe_errors(app)
 
@@ -82,7 +86,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
     if error.status < 500:
-        log.warning("%s %s: %d %s: %s", request.method, request.url.path, error.status, error.code, error.detail)
+        log.warning("%s %s: %d %s: %s", request.method, request.url.path, error.status, error.code, error.logged)
     return error.response()
 
 
@@ -100,6 +104,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         code = ErrorCode.INTERNAL_ERROR
     detail = _ADVICE.get(error.status_code, str(error.detail))
     return await _on_problem(request, Problem(error.status_code, code, detail, headers=error.headers))
+
+
+async def _on_client_gone(request: Request, error: Exception) -> Response:
+    """Nobody reads it; the status is for the log and the metrics, where it is no failure of ours."""
+    return Response(status_code=499)
 
 
 async def _on_unhandled(request: Request, error: Exception) -> Response:
