@@ -19,8 +19,8 @@ from chammal.faults.fault import Fault
 from chammal_contracts.failures import FailureReport
 
 HEALTHY_ANSWERS = 2
-"""Of each kind, before anything is broken."""
-WARM_SECONDS = 180.0
+"""Of each kind, before anything is broken: one alone, to see how long it takes, and one beside the others."""
+WARM_SECONDS = 300.0
 LOOK_SECONDS = 0.25
 """Between two looks at the breakers."""
 SELF_HEALING_SECONDS = 5.0
@@ -99,8 +99,12 @@ class Rehearsal:
 
     async def run(self) -> Course:
         """Raises NotHealthy, and SwitchError when the fault cannot be set or removed."""
-        self._background = [asyncio.create_task(self._users.run()), asyncio.create_task(self._look())]
+        self._background = [asyncio.create_task(self._look())]
         try:
+            for endpoint in Endpoint:
+                await self._users.ask(endpoint)
+                self._insist_on_health()
+            self._background.append(asyncio.create_task(self._users.run()))
             await self._warm_up()
             await self._break()
             await self._recover()
@@ -117,8 +121,7 @@ class Rehearsal:
             return self._unwell() is not None or all(counts[endpoint] >= HEALTHY_ANSWERS for endpoint in Endpoint)
 
         done = await self._until(enough, WARM_SECONDS)
-        if unwell := self._unwell():
-            raise NotHealthy(f"{unwell.endpoint} answered {unwell.status or 'nothing'}: {unwell.reading.said}")
+        self._insist_on_health()
         if not done:
             raise NotHealthy(f"{HEALTHY_ANSWERS} answers of each kind took longer than {WARM_SECONDS:.0f} s")
         for endpoint in Endpoint:
@@ -126,6 +129,10 @@ class Rehearsal:
             self._users.deadlines[endpoint] = max(LEAST_DEADLINE, PATIENCE * slowest)
         told = ", ".join(f"{endpoint} {seconds:.0f} s" for endpoint, seconds in self._users.deadlines.items())
         self._event(f"healthy; from now on users wait for {told}")
+
+    def _insist_on_health(self) -> None:
+        if unwell := self._unwell():
+            raise NotHealthy(f"{unwell.endpoint} answered {unwell.status or 'nothing'}: {unwell.reading.said}")
 
     def _unwell(self) -> Answer | None:
         return next((a for a in self.course.answers if a.outcome is not Outcome.OK or a.broken), None)

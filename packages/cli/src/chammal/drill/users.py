@@ -1,4 +1,4 @@
-"""Light, real traffic: a few users who ask, wait for the answer, think, and ask again."""
+"""Light, real traffic: one user of each endpoint, who asks, waits for the answer, thinks, and asks again."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,17 +6,17 @@ from importlib.resources import files
 
 import httpx2
 
-from chammal.drill.answer import MAIN_STAGE, Answer, Endpoint, Outcome, Reading, cut_short, read, unanswered
+from chammal.drill.answer import Answer, Endpoint, Outcome, Reading, cut_short, read, unanswered
 from chammal.drill.scenario import Scenario
 from chammal_contracts import headers as wire
 
-FIRST_DEADLINE = 120.0
+FIRST_DEADLINE = 240.0
 """Until it is known how long a healthy answer takes here."""
 LATEST_SECONDS = 5.0
 """How long after its deadline an answer is still awaited, to tell a late one from none."""
 PAUSE_SECONDS = {Endpoint.TRANSCRIBE: 2.0, Endpoint.CHAT: 1.5, Endpoint.SPEECH: 2.0}
-LONGEST_PAUSE_SECONDS = 10.0
-FAILED_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+FAILED_PAUSE_SECONDS = 0.5
 _SAMPLE = "greeting_ko.ogg"
 
 
@@ -37,20 +37,11 @@ class Users:
         """Until cancelled."""
         async with asyncio.TaskGroup() as users:
             for endpoint in Endpoint:
-                for number in range(self._count(endpoint)):
-                    users.create_task(self._use(endpoint, number * PAUSE_SECONDS[endpoint] / 2))
+                users.create_task(self._use(endpoint))
 
-    def _count(self, endpoint: Endpoint) -> int:
-        """Two of those whom the fault hits. An analysis costs too much to be asked for by two."""
-        if endpoint is Endpoint.TRANSCRIBE and self._scenario.drills_analysis:
-            return 1
-        return 2 if MAIN_STAGE[endpoint] in self._scenario.stages else 1
-
-    async def _use(self, endpoint: Endpoint, late: float) -> None:
-        await asyncio.sleep(late)
+    async def _use(self, endpoint: Endpoint) -> None:
         while True:
             answer = await self.ask(endpoint)
-            self._told(answer)
             # whoever waited long for a whole answer thinks as long about it, so that slow machines are not overrun
             thinks = max(PAUSE_SECONDS[endpoint], min(answer.seconds, LONGEST_PAUSE_SECONDS))
             await asyncio.sleep(thinks if answer.outcome is Outcome.OK else FAILED_PAUSE_SECONDS)
@@ -58,7 +49,9 @@ class Users:
     async def ask(self, endpoint: Endpoint) -> Answer:
         deadline, began = self.deadlines[endpoint], self._now()
         status, reading = await self._send(endpoint, deadline)
-        return Answer(endpoint, began, self._now() - began, deadline, status, reading)
+        answer = Answer(endpoint, began, self._now() - began, deadline, status, reading)
+        self._told(answer)
+        return answer
 
     async def _send(self, endpoint: Endpoint, deadline: float) -> tuple[int | None, Reading]:
         status = None
