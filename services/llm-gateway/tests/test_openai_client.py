@@ -164,6 +164,18 @@ async def test_an_unknown_model_is_not_found(client: openai.AsyncOpenAI) -> None
         await create_of(client)(model="nope", messages=MESSAGES)
 
 
+async def test_a_caller_s_own_short_time_is_told_as_such_and_lets_the_backend_go(
+    client: openai.AsyncOpenAI, model: ModelServer
+) -> None:
+    model.hangs = True
+    with pytest.raises(openai.APIStatusError) as caught:
+        await create_of(client)(model="default", messages=MESSAGES, extra_headers={"Chammal-Deadline": "0.3"})
+    assert caught.value.status_code == 504
+    assert caught.value.response.json()["code"] == "deadline_exceeded"
+    assert caught.value.response.headers["chammal-attempts"] == "vllm=deadline_exceeded"
+    await model.left.wait()
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_leaves_ends_the_upstream_call(
     client: openai.AsyncOpenAI, model: ModelServer, stream: bool

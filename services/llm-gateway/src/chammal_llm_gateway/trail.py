@@ -5,7 +5,8 @@ import math
 from chammal_contracts.chat import Provenance
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.headers import ATTEMPTS, BACKEND
-from chammal_contracts.stages import Attempt, AttemptOutcome
+from chammal_contracts.stages import Attempt, AttemptOutcome, FailureType
+from chammal_kit.deadline import current_deadline
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_llm_gateway import metrics
@@ -17,6 +18,7 @@ log = component_logger("AgentBackend")
 
 RETRY_AFTER_UNKNOWN = 5.0
 """Seconds, where no backend said when to come again: as long as a breaker stays open at first."""
+_NO_TIME_SECONDS = 0.1
 NO_BACKEND = (
     "No language model is configured: set CHAMMAL_LLM_VLLM_URL, CHAMMAL_LLM_OLLAMA_URL, CHAMMAL_LLM_OPENAI_KEY, "
     "CHAMMAL_LLM_ANTHROPIC_KEY or CHAMMAL_LLM_LLAMACPP_URL."
@@ -52,11 +54,20 @@ class Trail:
         return headers if backend is None else {BACKEND: backend, **headers}
 
     def problem(self) -> Problem:
-        """All failed: 503, with the smallest time after which one of them may answer."""
+        """All failed: 503, with the smallest time after which one of them may answer; 504 where the caller's own time
+        was too short, which is no failure of ours that its breaker should count."""
         waits = [error.retry_after for error in self.failures if error.retry_after is not None]
         wait = max(1, math.ceil(min(waits, default=RETRY_AFTER_UNKNOWN)))
         causes = "; ".join(f"{error.backend}: {error.failure}: {error.reason}" for error in self.failures)
         log.error("no backend answered: %s", causes or "none is configured")
+        if self._out_of_time():
+            return Problem(
+                504,
+                ErrorCode.DEADLINE_EXCEEDED,
+                f"The caller's time was over before a language model had answered. {causes}",
+                headers=self.headers(),
+                attempts=[attempt.model_dump(mode="json") for attempt in self.attempts],
+            )
         return Problem(
             503,
             ErrorCode.BACKENDS_FAILED,
@@ -65,3 +76,8 @@ class Trail:
             attempts=[attempt.model_dump(mode="json") for attempt in self.attempts],
             retry_after=wait,
         )
+
+    def _out_of_time(self) -> bool:
+        deadline = current_deadline()
+        late = any(error.failure is FailureType.DEADLINE_EXCEEDED for error in self.failures)
+        return late and deadline is not None and deadline.remaining() < _NO_TIME_SECONDS
