@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chammal_contracts.stages import AttemptOutcome, BreakerState, FailureType
+from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, FailureType
 from chammal_kit.deadline import set_deadline
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamError, UpstreamPolicy, UpstreamRejected
 
@@ -89,8 +89,9 @@ async def test_an_answer_is_given_piece_by_piece_and_its_end_is_the_success(faul
             assert answer.attempts == []
             assert subject.bulkhead.in_flight == 1
             assert b"".join([piece async for piece in answer]) == b"onetwo"
-            assert subject.bulkhead.in_flight == 0
-            assert [a.outcome for a in answer.attempts] == [AttemptOutcome.OK]
+            assert await anext(answer, None) is None
+        assert subject.bulkhead.in_flight == 0
+        assert [a.outcome for a in answer.attempts] == [AttemptOutcome.OK]
         open_soon(subject)
         assert subject.breaker.state is BreakerState.CLOSED
         assert await collect(subject) == b"onetwo"
@@ -223,3 +224,22 @@ async def test_an_answer_may_be_read_in_another_task_than_it_was_opened_in(fault
 
         assert await asyncio.create_task(rest()) == b"onetwo"
         await asyncio.create_task(block.__aexit__(None, None, None))
+
+
+async def test_an_answer_that_proves_useless_once_it_was_read_to_its_end_is_a_failure(faults: Any) -> None:
+    faults.always(WHOLE)
+    attempts: list[Attempt] = []
+
+    async def read_in_vain(subject: Upstream) -> None:
+        async with subject.stream("POST", "/v1/speech", json={}) as answer:
+            assert b"".join([piece async for piece in answer]) == b"onetwo"
+            nonlocal attempts
+            attempts = answer.attempts
+            raise answer.unusable("it makes no sense as a whole")
+
+    async with using(faults) as subject:
+        open_soon(subject)
+        with pytest.raises(UpstreamError):
+            await read_in_vain(subject)
+        assert subject.breaker.state is BreakerState.OPEN
+    assert [a.error_type for a in attempts] == [FailureType.INVALID_RESPONSE]

@@ -15,23 +15,27 @@ STT = "/v1/audio/transcriptions"
 
 
 def test_a_body_and_its_answer_pass_unchanged(client: TestClient, mesh: Mesh) -> None:
-    mesh.says(CHAT, {"id": "x"}, headers={"Chammal-Backend": "vllm", "Chammal-Attempts": "vllm=ok", "Secret": "no"})
+    mesh.says(
+        CHAT,
+        {"id": "x", "choices": []},
+        headers={"Chammal-Backend": "vllm", "Chammal-Attempts": "vllm=ok", "Secret": "no"},
+    )
     body = b'{"model":"default","messages":[],  "odd":1}'
     answer = client.post(CHAT, content=body, headers={"Content-Type": "application/json"})
     assert mesh.calls(CHAT)[0]["body"] == body
-    assert answer.json() == {"id": "x"}
+    assert answer.json() == {"id": "x", "choices": []}
     assert answer.headers["Chammal-Backend"] == "vllm"
     assert "Secret" not in answer.headers
 
 
 def test_the_request_id_is_passed_on(client: TestClient, mesh: Mesh) -> None:
-    mesh.says(CHAT, {})
+    mesh.says(CHAT, {"choices": []})
     client.post(CHAT, json={}, headers={"X-Request-Id": "call-17"})
     assert mesh.calls(CHAT)[0]["headers"]["x-request-id"] == "call-17"
 
 
 def test_the_callers_own_key_stays_here(client: TestClient, mesh: Mesh) -> None:
-    mesh.says(CHAT, {})
+    mesh.says(CHAT, {"choices": []})
     client.post(CHAT, json={}, headers={"Authorization": "Bearer sk-secret", "Cookie": "a=b"})
     assert {"authorization", "cookie"}.isdisjoint(mesh.calls(CHAT)[0]["headers"])
 
@@ -152,13 +156,22 @@ def test_ready_tells_the_state_of_each_service(client: TestClient, mesh: Mesh, s
         assert body["checks"][0]["hint"] == "chammal models fetch whisper-base"
 
 
+def test_a_200_that_is_no_readiness_is_not_ready(client: TestClient, mesh: Mesh) -> None:
+    for body in ({}, [], {"ready": False}, "ready"):
+        mesh.says("/ready", body)
+        answer = client.get("/ready")
+        assert answer.status_code == 503
+        assert "invalid_response" in answer.json()["checks"][0]["reason"]
+
+
 def test_ready_is_200_while_one_service_can_answer(mesh: Mesh, client: TestClient) -> None:
     answers = iter([503, 200, 503])
 
     def one_of_three() -> object:
         from starlette.responses import JSONResponse
 
-        return JSONResponse({"ready": False}, next(answers))
+        status = next(answers)
+        return JSONResponse({"ready": status == 200}, status)
 
     mesh.answers["/ready"] = one_of_three  # type: ignore[assignment]
     answer = client.get("/ready")

@@ -140,15 +140,16 @@ async def test_a_caller_that_leaves_before_the_first_event_ends_the_work(client:
 
 async def test_the_events_of_hours_are_not_too_much(client: httpx2.AsyncClient, stt: Stt) -> None:
     """A hundred reports, each with all of the text so far, are more than an answer in memory may have."""
-    event = f"data: {'x' * 1_000_000}\n\n"
+    event = f'event: transcript.progress\ndata: {{"text": "{"x" * 1_000_000}"}}\n\n'
     for _ in range(20):
         stt.events.put_nowait(event)
+    stt.events.put_nowait(DONE)
     stt.events.put_nowait(None)
     answer = await client.send(upload(client), stream=True)
     size = 0
     async for piece in answer.aiter_bytes():
         size += len(piece)
-    assert size == 20 * len(event)
+    assert size == 20 * len(event) + len(DONE.encode())
 
 
 def test_between_two_comments_of_the_recogniser_nothing_is_cut_off() -> None:

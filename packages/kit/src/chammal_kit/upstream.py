@@ -160,8 +160,11 @@ class Upstream:
 
         return Streaming(start)
 
-    async def probe(self, path: str, *, timeouts: Timeouts | None = None) -> Reply[None]:
-        """A health check past breaker and bulkhead. One that passes lets an open breaker probe at once."""
+    async def probe(
+        self, path: str, *, timeouts: Timeouts | None = None, parse: Callable[[Reply[None]], Any] | None = None
+    ) -> Reply[None]:
+        """A health check past breaker and bulkhead. One that passes, and that `parse` can read, lets an open breaker
+        probe at once."""
         call = self._call("GET", path, None, None, (), None, None, timeouts, False)
         exchange = Exchange(self.name, call.timeouts, call.deadline, call.max_bytes)
         try:
@@ -169,9 +172,12 @@ class Upstream:
             body = await exchange.read()
         finally:
             await exchange.close()
+        reply: Reply[None] = Reply(self.name, 200, {}, body, None)
+        if parse is not None:
+            self._parse(reply, parse)
         self.breaker.health_ok()
-        seconds = asyncio.get_running_loop().time() - call.started
-        return Reply(self.name, 200, {}, body, None, seconds=seconds)
+        reply.seconds = asyncio.get_running_loop().time() - call.started
+        return reply
 
     def _call(
         self, method: str, path: str, json: Any, body: Body | None, files: Sequence[tuple[str, FilePart]],

@@ -81,13 +81,16 @@ class Lease:
 
 
 class StreamReply:
-    """A 2xx answer that is still coming. Iterate it for its raw bytes."""
+    """A 2xx answer that is still coming. Iterate it for its raw bytes.
+
+    Whether it was a good one is settled when its block is left: only there is it known what was made of it.
+    """
 
     def __init__(self, lease: Lease, call: Call, upstream: str) -> None:
         self._lease = lease
         self._call = call
         self._upstream = upstream
-        self._reading = False
+        self._reading = self._ended = False
         self._abandoning: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_at(call.deadline, self._abandon)
         self.status = lease.exchange.status
@@ -101,6 +104,8 @@ class StreamReply:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._ended:
+            raise StopAsyncIteration
         self._reading = True
         try:
             chunk = await self._lease.exchange.chunk()
@@ -113,7 +118,7 @@ class StreamReply:
         finally:
             self._reading = False
         if chunk is None:
-            await self.finish(None)
+            self._ended = True
             raise StopAsyncIteration
         return chunk
 
@@ -125,7 +130,7 @@ class StreamReply:
     def _abandon(self) -> None:
         """A consumer that never comes back, such as a stalled client, must not keep the slot for ever."""
         if not self._reading:
-            self._abandoning = asyncio.ensure_future(self.finish(asyncio.CancelledError()))
+            self._abandoning = asyncio.ensure_future(self.finish(None if self._ended else asyncio.CancelledError()))
 
     def unusable(self, detail: str) -> UpstreamError:
         """To be raised where the bytes make no sense: `raise answer.unusable("not an event")` counts as a failure."""

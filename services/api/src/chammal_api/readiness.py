@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from chammal_contracts.health import Check, Readiness
 from chammal_kit.logs import component_logger
-from chammal_kit.upstream import Timeouts, Upstream, UpstreamError
+from chammal_kit.upstream import Reply, Timeouts, Upstream, UpstreamError
 
 log = component_logger("HealthCheck")
 
@@ -44,7 +44,7 @@ class Dependencies:
         started = time.monotonic()
         ready, reason, hint = True, None, None
         try:
-            await self._services[name].probe("/ready", timeouts=PROBE_TIMEOUTS)
+            await self._services[name].probe("/ready", timeouts=PROBE_TIMEOUTS, parse=_read_readiness)
         except UpstreamError as error:
             ready, reason = False, str(error)
             told = _failing_check(error.body)
@@ -58,6 +58,14 @@ class Dependencies:
             breaker=self._services[name].breaker.state,
             seconds=round(time.monotonic() - started, 4),
         )
+
+
+def _read_readiness(reply: Reply[None]) -> Readiness:
+    """Any web server answers 200 to something; only a service of ours answers like this."""
+    readiness = Readiness.model_validate(reply.json())
+    if not readiness.ready:
+        raise ValueError("it answered 200 and says that it is not ready")
+    return readiness
 
 
 def _failing_check(body: bytes) -> Check | None:

@@ -1,7 +1,8 @@
-"""Passes a request through to a service and its answer back, byte for byte, without reading either."""
+"""Passes a request through to a service and its answer back, byte for byte, once that is known to be an answer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -9,10 +10,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chammal_api.clients.failure import describe, retry_after_header, status_for, words_for_the_caller
 from chammal_api.clients.stt import patience
+from chammal_api.passage import SHAPES, passable
 from chammal_api.tally import Tally
 from chammal_contracts import headers as wire
 from chammal_contracts.errors import ErrorCode
-from chammal_contracts.stages import Stage, StageReport, StageStatus
+from chammal_contracts.stages import Attempt, Stage, StageReport, StageStatus
 from chammal_kit.body_limit import limit_body, read_body
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.logs import component_logger
@@ -97,6 +99,7 @@ class Relay(Response):
     async def _fetch(self, send: Send) -> None:
         started = asyncio.get_running_loop().time()
         answering = False
+        attempts: list[Attempt] = []
         try:
             async with self._upstream.stream(
                 "POST",
@@ -106,10 +109,14 @@ class Relay(Response):
                 timeouts=self._timeouts,
                 max_bytes=MAX_ANSWER_BYTES,
             ) as answer:
-                await send(_start(answer.status, answer.headers))
-                answering = True
-                async for piece in answer:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                attempts = answer.attempts
+                shape = SHAPES[self._path]
+                async with aclosing(passable(answer, shape, self._upstream.policy.max_response_bytes)) as pieces:
+                    async for piece in pieces:
+                        if not answering:
+                            await send(_start(answer.status, answer.headers))
+                            answering = True
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
         except UpstreamRejected as error:
             await send(_start(error.http_status or 400, error.headers, len(error.body)))
@@ -118,6 +125,7 @@ class Relay(Response):
             self._count(StageStatus.DUMMY, started)
             log.error("%s brought no whole answer: %s", self._path, describe(error))
             if not answering:
+                error.attempts = error.attempts or attempts
                 raise _problem(error) from error
             # returning with the answer unfinished makes the server cut the connection, which the caller can see
         else:
