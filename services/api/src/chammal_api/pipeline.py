@@ -7,7 +7,7 @@ from chammal_api.clients.stt import SttClient
 from chammal_api.intake import CallRequest
 from chammal_api.outcome import Outcome, skipped
 from chammal_contracts.asr import Transcription
-from chammal_contracts.stages import Stage, StageStatus
+from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_kit.logs import component_logger
 
 stt_log = component_logger("STT")
@@ -24,7 +24,7 @@ class Pipeline:
         """Raises Problem when the call itself is at fault; a failed stage is an outcome, not an exception."""
         heard = await self._stt.transcribe(call)
         if heard.failed:
-            stt_log.error("no transcript: %s", heard.report.error)
+            stt_log.error("no transcript: %s", _cause(heard.report))
             stt_log.warning("fall-back used: dummy transcript")
         return heard, await self._analyse(call, heard.value)
 
@@ -37,7 +37,7 @@ class Pipeline:
             return skipped(Stage.ANALYSIS, "the transcript is empty: no speech was found")
         judged = await self._ask(call, heard.text)
         if judged.failed:
-            agent_log.error("no analysis: %s", judged.report.error)
+            agent_log.error("no analysis: %s", _cause(judged.report))
             agent_log.warning("fall-back used: dummy analysis")
         return judged
 
@@ -48,9 +48,15 @@ class Pipeline:
         first = await agent.analyse(call.agent_url.target, transcript, call.agent_format)
         if not first.failed:
             return first
-        agent_log.error("the external agent failed: %s", first.report.error)
+        agent_log.error("the external agent failed: %s", _cause(first.report))
         agent_log.warning("fall-back used: llm-gateway")
         return _after(first, await self._llm.analyse(transcript))
+
+
+def _cause(report: StageReport) -> str:
+    """For the log: the whole error is for the caller alone, since a model may repeat in it what was said."""
+    tried = (f"{a.backend} {a.error_type or a.outcome} {a.http_status or ''}".rstrip() for a in report.attempts)
+    return f"{report.error_type} ({', '.join(tried)})"
 
 
 def _after(first: Outcome[Analysis], second: Outcome[Analysis]) -> Outcome[Analysis]:

@@ -59,6 +59,7 @@ class BackendFailed(Exception):
         reason: str,
         attempts: list[Attempt],
         retry_after: float | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(backend, failure, reason)
         self.backend = backend
@@ -68,6 +69,12 @@ class BackendFailed(Exception):
         """At least one."""
         self.retry_after = retry_after
         """Seconds, where known."""
+        self.said = said
+        """The backend's own words: for the caller alone, since they may repeat what was asked or answered."""
+
+    @property
+    def told(self) -> str:
+        return f"{self.reason}: {self.said}" if self.said else self.reason
 
 
 def failed_attempt(

@@ -39,24 +39,33 @@ def blaming(backend: BackendName, trail: Trail) -> Iterator[None]:
     except Untranslatable as error:
         raise _seen_here(backend, FailureType.REJECTED, f"it cannot do {error}", started) from None
     except InvalidAnswer as error:
-        raise _seen_here(backend, FailureType.INVALID_RESPONSE, str(error), started) from None
+        failure = FailureType.INVALID_RESPONSE
+        raise _seen_here(backend, failure, "its answer cannot be used", started, str(error)) from None
 
 
 def _failed(backend: BackendName, error: UpstreamError, started: float) -> BackendFailed:
     said = error_message(error.body) if error.body else ""
-    reason = f"{error.detail}: {said}" if said else error.detail
     attempts = error.attempts or [
         failed_attempt(backend, error.failure, time.perf_counter() - started, error.http_status)
     ]
-    return BackendFailed(backend, error.failure, reason, attempts, error.retry_after)
+    return BackendFailed(backend, error.failure, error.detail, attempts, error.retry_after, said)
 
 
-def _seen_here(backend: BackendName, failure: FailureType, reason: str, started: float) -> BackendFailed:
-    return BackendFailed(backend, failure, reason, [failed_attempt(backend, failure, time.perf_counter() - started)])
+def _seen_here(
+    backend: BackendName, failure: FailureType, reason: str, started: float, said: str = ""
+) -> BackendFailed:
+    attempts = [failed_attempt(backend, failure, time.perf_counter() - started)]
+    return BackendFailed(backend, failure, reason, attempts, said=said)
 
 
 def _callers_fault(backend: BackendName, error: UpstreamRejected, status: int, trail: Trail) -> Problem:
     message = error_message(error.body) or error.detail
     too_long = error_kinds(error.body) & TOO_LONG_KINDS or any(words in message for words in TOO_LONG_WORDS)
     code = ErrorCode.INPUT_TOO_LONG if too_long else ErrorCode.INVALID_REQUEST
-    return Problem(status, code, f"{backend} refused the request: {message}", headers=trail.headers(backend))
+    return Problem(
+        status,
+        code,
+        f"{backend} refused the request: {message}",
+        headers=trail.headers(backend),
+        logged=f"{backend} refused it",
+    )

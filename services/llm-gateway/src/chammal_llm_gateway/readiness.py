@@ -100,7 +100,7 @@ async def _ask_one(probed: Probed) -> Check:
     except BackendFailed as failed:
         busy = upstream.bulkhead.in_flight if failed.failure in _SLOW else 0
         ready = busy > 0 and upstream.breaker.state is BreakerState.CLOSED
-        reason = f"busy with {busy} calls" if ready else f"{failed.failure}: {failed.reason}"
+        reason = f"busy with {busy} calls" if ready else f"{failed.failure}: {failed.told}"
         probed.prober.names.forget()
     except Problem as problem:
         ready, reason = False, problem.detail

@@ -58,8 +58,8 @@ class Trail:
         was too short, which is no failure of ours that its breaker should count."""
         waits = [error.retry_after for error in self.failures if error.retry_after is not None]
         wait = max(1, math.ceil(min(waits, default=RETRY_AFTER_UNKNOWN)))
-        causes = "; ".join(f"{error.backend}: {error.failure}: {error.reason}" for error in self.failures)
-        log.error("no backend answered: %s", causes or "none is configured")
+        causes = "; ".join(f"{error.backend}: {error.failure}: {error.told}" for error in self.failures)
+        log.error("no backend answered%s", "" if causes else ": none is configured")
         if self._out_of_time():
             return Problem(
                 504,
