@@ -60,8 +60,13 @@ class Reading:
     """All of the recording before this has been read."""
 
     @property
+    def spoken(self) -> float:
+        """Seconds of speech, of all channels."""
+        return sum(speech_seconds(track.speech) for track in self.tracks)
+
+    @property
     def is_short(self) -> bool:
-        return sum(speech_seconds(track.speech) for track in self.tracks) <= SHORT_SECONDS
+        return self.spoken <= SHORT_SECONDS
 
 
 def plan(decoded: DecodeReply, split: bool, limits: Cut) -> Reading:

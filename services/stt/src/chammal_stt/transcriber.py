@@ -18,6 +18,7 @@ from chammal_stt.decoder import Decoder
 from chammal_stt.form import TranscriptionForm
 from chammal_stt.messages import Piece
 from chammal_stt.metrics import AUDIO_SECONDS, REAL_TIME_FACTOR
+from chammal_stt.pace import Pace
 from chammal_stt.pieces import Cut
 from chammal_stt.reading import Reading, plan, read
 from chammal_stt.settings import SttSettings
@@ -46,6 +47,7 @@ class Transcriber:
         self.decoder = Decoder(settings)
         self.admission = Admission(settings)
         self.shelf = Shelf(settings, self.admission.limiter.waited)
+        self._pace = Pace()
         self._cut = Cut(settings.piece_seconds, settings.pause_seconds)
 
     def start(self) -> None:
@@ -73,10 +75,14 @@ class Transcriber:
                 async with self.admission.decoding(visit):
                     decoded = await self.decoder.decode(upload, samples.fileno(), split=split)
                 reading = await asyncio.to_thread(plan, decoded, split, self._cut)  # hours of it take a while
+                spoken = reading.spoken
+                self._pace.check(resident.id, spoken, current_deadline())
                 if not reading.is_short:
                     await visit.turned_out_long()
+                began = time.perf_counter()
                 options = self._options(form, decoded.channels)
                 await read(resident.batcher, samples.fileno(), reading, options, self._reports(reading, report))
+                self._pace.learn(resident.id, spoken, time.perf_counter() - began)
         AUDIO_SECONDS.inc(reading.duration)
         REAL_TIME_FACTOR.observe((time.perf_counter() - started) / reading.duration)
         speakers = self.settings.speaker_names  # a thread: hours of text take a second
