@@ -1,5 +1,6 @@
 """Errors that answer a request: RFC 9457 problem+json with a stable code and what to do."""
 
+import errno
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ log = component_logger("Validation")
 _CODES_BY_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.UPLOAD_TOO_LARGE}
 
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _ADVICE = {
     404: "There is nothing at this address. GET /openapi.json lists what there is.",
     405: "This address does not take that method. GET /openapi.json lists those it takes.",
@@ -79,6 +81,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_client_gone)
+    app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(Exception, _on_unhandled)
     describe_errors(app)
 
@@ -109,6 +112,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_client_gone(request: Request, error: Exception) -> Response:
     """Nobody reads it; the status is for the log and the metrics, where it is no failure of ours."""
     return Response(status_code=499)
+
+
+async def _on_os_error(request: Request, error: Exception) -> Response:
+    """A full disk is a state of the machine, and whoever sent something too large for it can be told."""
+    if getattr(error, "errno", None) not in _NO_ROOM:
+        raise error
+    log.error("%s %s: no room on the disk: %s", request.method, request.url.path, error)
+    detail = "The service has no room on its disk for what was sent. An operator must make some."
+    return Problem(507, ErrorCode.STORAGE_FULL, detail, headers={"Retry-After": "30"}).response()
 
 
 async def _on_unhandled(request: Request, error: Exception) -> Response:

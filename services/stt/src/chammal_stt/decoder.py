@@ -127,7 +127,8 @@ class Decoder:
             case DecodeOutcome.TOO_COSTLY:
                 return _unprocessable(reply.detail)
             case DecodeOutcome.STORAGE_FULL:
-                return Problem(507, ErrorCode.INTERNAL_ERROR, "The service has no room to decode the recording.")
+                detail = "The service has no room to decode the recording."
+                return Problem(507, ErrorCode.STORAGE_FULL, detail, headers={"Retry-After": "30"})
             case _:
                 detail = f"The file cannot be read as audio ({reply.detail}). Send {_ACCEPTED}."
                 return Problem(422, ErrorCode.AUDIO_UNREADABLE, detail)
