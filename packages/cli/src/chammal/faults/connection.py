@@ -134,11 +134,11 @@ class Connection:
         sending = asyncio.create_task(self._send(head))
         try:
             answer = await source.readuntil(b"\r\n\r\n")
-            if fault.kind is FaultKind.DRIP:
-                await self._drip(answer, source, DRIP_SECONDS if fault.seconds is None else fault.seconds)
-                return
             self._writer.write(answer)
             await self._writer.drain()
+            if fault.kind is FaultKind.DRIP:
+                await self._drip(source, DRIP_SECONDS if fault.seconds is None else fault.seconds)
+                return
             if fault.kind is FaultKind.HANG_AFTER_HEADERS:
                 await self._hang()
                 return
@@ -153,13 +153,12 @@ class Connection:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
-    async def _drip(self, answer: bytes, source: asyncio.StreamReader, seconds: float) -> None:
-        while answer:
-            for index in range(len(answer)):
-                self._writer.write(answer[index : index + 1])
+    async def _drip(self, source: asyncio.StreamReader, seconds: float) -> None:
+        while piece := await source.read(_PIECE):
+            for index in range(len(piece)):
+                self._writer.write(piece[index : index + 1])
                 await self._writer.drain()
                 await asyncio.sleep(seconds)
-            answer = await source.read(_PIECE)
 
     async def _make_up(self, head: Head, fault: Fault) -> None:
         first, last = b"", b""

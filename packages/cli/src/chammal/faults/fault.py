@@ -16,7 +16,7 @@ class FaultKind(StrEnum):
     SLOW = "slow"
     """The request waits `seconds` before it goes on."""
     DRIP = "drip"
-    """The answer comes a byte each `seconds`."""
+    """The head of the answer comes at once, and its body a byte each `seconds`."""
     RESET = "reset"
     """A reset in the middle of the body."""
     TRUNCATED = "truncated"

@@ -1,0 +1,177 @@
+"""How each fault is brought about, and how a mesh is whole again after a cell."""
+
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from chammal.faults.fault import Fault, FaultKind
+from chammal_contracts.stages import BreakerState
+from tests.faults.endpoints import call
+from tests.faults.matrix import By, Cell, Endpoint
+from tests.faults.mesh import BACKENDS, Mesh, Scene
+from tests.faults.service import Service
+
+NOWHERE = "http://no-such-host.invalid:80"
+RESET_SECONDS = 30
+_NOTHING = Fault(kind=FaultKind.REFUSE)
+
+
+@dataclass
+class Staged:
+    """One upstream and one fault, for all its endpoints."""
+
+    scene: Scene
+    begin: Callable[[], None]
+    """Before each cell; `end` after it."""
+    end: Callable[[], None]
+    watched: str
+    """The name of the upstream at its observer."""
+    lasting: bool = False
+    """It does not heal between cells, so that an open breaker stays: then its observer starts anew."""
+
+
+@contextmanager
+def staged(mesh: Mesh, cell: Cell) -> Iterator[Staged]:
+    with ExitStack() as stack:
+        stage = {By.PROXY: _by_proxy, By.ADDRESS: _by_address, By.PROCESS: _by_process, By.FILES: _by_files}
+        yield stage[cell.fault.by](mesh, cell, stack)
+
+
+def _by_proxy(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
+    scene = mesh.patient_scene if cell.row.observer == "llm-gateway" else mesh.scene
+    stack.callback(mesh.proxies.heal)
+    if cell.row.last:
+        for name in BACKENDS:
+            if name != cell.upstream:
+                mesh.proxies.set(name, _NOTHING)
+    return Staged(
+        scene,
+        lambda: mesh.proxies.set(cell.upstream, cell.fault.fault),
+        lambda: mesh.proxies.set(cell.upstream, None),
+        watched(cell, scene),
+    )
+
+
+def watched(cell: Cell, scene: Scene) -> str:
+    return f"agent {scene.agent_url}" if cell.upstream == "agent" else cell.upstream
+
+
+def _nothing() -> None:
+    pass
+
+
+def _by_address(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
+    scene = mesh.direct_scene
+    if cell.row.observer == "llm-gateway":
+        gateway = mesh.make_gateway({"vllm": NOWHERE, "ollama": mesh.backends["ollama"]})
+        api = mesh.make_api({**mesh.direct, "llm-gateway": gateway.url}, CHAMMAL_API_LLM_SECONDS="12")
+        scene = Scene(api, gateway, mesh.direct["agent"])
+    else:
+        scene = Scene(mesh.make_api({**mesh.direct, cell.upstream: NOWHERE}), mesh.direct_gateway, scene.agent_url)
+    _started(mesh, stack)
+    return Staged(scene, _nothing, _nothing, watched(cell, scene), lasting=True)
+
+
+def _started(mesh: Mesh, stack: ExitStack) -> None:
+    """Starts what is new, and stops it in the end."""
+    for service in mesh.take_new():
+        service.start()
+        stack.callback(service.stop)
+        service.wait_ready((200, 503))
+
+
+def _by_process(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
+    scene = mesh.direct_scene
+    victim = {
+        "stt": mesh.stt,
+        "tts": mesh.tts,
+        "llm-gateway": mesh.direct_gateway,
+        "vllm": mesh.vllm,
+    }[cell.upstream]
+    name = watched(cell, scene)
+    if cell.fault_name == "paused":
+        return Staged(scene, lambda: victim.signal(signal.SIGSTOP), lambda: victim.signal(signal.SIGCONT), name)
+    if cell.fault_name == "killed":
+        victim.kill()
+        stack.callback(_bring_back, victim)
+        return Staged(scene, _nothing, _nothing, name, lasting=True)
+    if cell.fault_name == "restarted":
+        return Staged(scene, lambda: _restart(victim), _nothing, name)
+    stack.callback(_bring_back, victim)
+    return Staged(scene, lambda: starve(victim), lambda: _restart(victim), name)
+
+
+def _restart(victim: Service) -> None:
+    victim.kill()
+    _bring_back(victim)
+
+
+def _bring_back(victim: Service) -> None:
+    if victim.process is None or victim.process.poll() is not None:
+        victim.start()
+    victim.wait_ready()
+
+
+def starve(victim: Service) -> None:
+    """No further memory for whoever does the work: the workers where there are some."""
+    assert victim.process is not None
+    for pid in victim.children() or [victim.process.pid]:
+        used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (used + (1 << 20), used + (1 << 20)))
+
+
+def _by_files(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
+    addresses, env = dict(mesh.direct), {}
+    if cell.upstream == "disk":
+        full = stack.enter_context(mesh.full_disk())
+        env = {"TMPDIR": str(full)}
+    else:
+        stt = cell.upstream == "stt_files"
+        empty = mesh.folder / "no-models"
+        empty.mkdir(exist_ok=True)
+        folder = (
+            empty if cell.fault_name == "model_missing" else mesh.corrupt_models("whisper-tiny.en" if stt else "kokoro")
+        )
+        made = (mesh.extra_stt if stt else mesh.extra_tts)({"CHAMMAL_MODELS_DIR": str(folder)})
+        addresses["stt" if stt else "tts"] = made.url
+    scene = Scene(mesh.make_api(addresses, **env), mesh.direct_gateway, mesh.direct["agent"])
+    _started(mesh, stack)
+    return Staged(scene, _nothing, _nothing, cell.row.stage, lasting=True)
+
+
+def make_whole(mesh: Mesh, stage: Staged, cell: Cell) -> None:
+    """Every breaker that this cell looks at is closed. A lasting fault's observer starts anew for that."""
+    scene = stage.scene
+    watches = [("api", name) for name in ("stt", "llm-gateway", "tts")]
+    if cell.row.observer == "llm-gateway":
+        watches.append(("llm-gateway", stage.watched))
+    if cell.upstream == "agent":
+        watches.append(("api", stage.watched))
+    if stage.lasting:
+        for service, observer in ((scene.api, "api"), (scene.gateway, "llm-gateway")):
+            if any(scene.breaker(o, name) not in (BreakerState.CLOSED, None) for o, name in watches if o == observer):
+                service.kill()
+                service.start()
+                service.wait_ready((200, 503))
+        return
+    give_up = time.monotonic() + RESET_SECONDS
+    while not all(scene.breaker(*watch) in (BreakerState.CLOSED, None) for watch in watches):
+        assert time.monotonic() < give_up, f"{cell}: a breaker does not close after the fault has gone"
+        _poke(scene, agent=cell.upstream == "agent")
+
+
+def _poke(scene: Scene, *, agent: bool) -> None:
+    """Health checks let open breakers probe; a good answer of each service closes its own."""
+    with httpx2.Client(timeout=20, trust_env=False) as client:
+        for url in (f"{scene.gateway.url}/ready", f"{scene.api.url}/ready"):
+            client.get(url)
+    call(Endpoint.GATEWAY_CHAT, scene.gateway.url)
+    call(Endpoint.MODELS, scene.api.url)
+    if agent:
+        call(Endpoint.TRANSCRIBE, scene.api.url, scene.agent_url)

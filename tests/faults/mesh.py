@@ -1,0 +1,203 @@
+"""The mesh under test: real services, with a fault proxy before each thing that one of them calls."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from chammal_contracts.stages import BreakerState
+from tests.faults.proxies import Proxies
+from tests.faults.service import Service
+
+STAGE_SECONDS = 2.5
+"""Longest wait of the api for one stage."""
+BACKENDS = ("vllm", "ollama", "openai", "anthropic", "llamacpp")
+MODEL = "whisper-tiny.en"
+
+Series = dict[str, float]
+
+
+class Scene:
+    """The api that is asked in a cell, and the gateway behind it."""
+
+    def __init__(self, api: Service, gateway: Service, agent_url: str) -> None:
+        self.api = api
+        self.gateway = gateway
+        self.agent_url = agent_url
+
+    def series(self) -> dict[str, Series]:
+        return {"api": read_metrics(self.api.url), "llm-gateway": read_metrics(self.gateway.url)}
+
+    def breaker(self, observer: str, upstream: str) -> BreakerState | None:
+        """None where there is none yet."""
+        service = self.api if observer == "api" else self.gateway
+        series = read_metrics(service.url)
+        for state in BreakerState:
+            if series.get(f'chammal_breaker_state{{state="{state}",upstream="{upstream}"}}') == 1:
+                return state
+        return None
+
+
+def read_metrics(url: str) -> Series:
+    """By name and labels in alphabetical order."""
+    try:
+        text = httpx2.get(f"{url}/metrics", timeout=5, trust_env=False).text
+    except httpx2.TransportError:  # killed or paused: that is what is tested
+        return {}
+    return {
+        name_of(sample.name, sample.labels): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def name_of(name: str, labels: dict[str, str]) -> str:
+    inside = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
+    return f"{name}{{{inside}}}" if inside else name
+
+
+class Mesh:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.proxies = Proxies()
+        self._services: list[Service] = []
+        self._stack = ExitStack()
+        stand_in = f"http://127.0.0.1:{self.proxies.stand_in_port}"
+        self.stt = self._service("chammal_stt", "CHAMMAL_STT", self.stt_env())
+        self.tts = self._service("chammal_tts", "CHAMMAL_TTS", {})
+        self.vllm = self._service("tests.faults.stand_in", "STAND_IN", {}, ready_path="/v1/models")
+        backends = {name: self.proxies.add(name, self.proxies.stand_in_port) for name in BACKENDS}
+        self.gateway = self.make_gateway(backends)
+        self.direct_gateway = self.make_gateway({"vllm": self.vllm.url, "ollama": stand_in})
+        agent = self.proxies.add("agent", self.proxies.stand_in_port) + "/agent"
+        self.addresses = {
+            "stt": self.proxies.add("stt", self.stt.port),
+            "tts": self.proxies.add("tts", self.tts.port),
+            "llm-gateway": self.proxies.add("llm-gateway", self.gateway.port),
+            "agent": agent,
+        }
+        self.direct = {
+            "stt": self.stt.url,
+            "tts": self.tts.url,
+            "llm-gateway": self.direct_gateway.url,
+            "agent": f"{stand_in}/agent",
+        }
+        self.backends = backends
+        self.scene = Scene(self.make_api(self.addresses), self.gateway, agent)
+        self.patient_scene = Scene(
+            self.make_api({**self.addresses, "llm-gateway": self.gateway.url}, CHAMMAL_API_LLM_SECONDS="12"),
+            self.gateway,
+            agent,
+        )
+        self.direct_scene = Scene(self.make_api(self.direct), self.direct_gateway, self.direct["agent"])
+
+    def start(self) -> None:
+        for service in self._services:
+            if service.process is None:
+                service.start()
+        for service in self._services:
+            service.wait_ready()
+
+    def take_new(self) -> list[Service]:
+        """Those that were made and not started."""
+        return [service for service in self._services if service.process is None]
+
+    def close(self) -> None:
+        self.proxies.heal()
+        for service in reversed(self._services):
+            service.stop()
+        self.proxies.close()
+        self._stack.close()
+
+    @staticmethod
+    def stt_env() -> dict[str, str]:
+        return {"CHAMMAL_STT_MODEL": MODEL, "CHAMMAL_STT_WORKERS": "1", "CHAMMAL_STT_CPU_THREADS": "2"}
+
+    def make_gateway(self, backends: dict[str, str]) -> Service:
+        urls = {f"CHAMMAL_LLM_{name.upper()}_URL": url for name, url in backends.items()}
+        return self._service(
+            "chammal_llm_gateway",
+            "CHAMMAL_LLM",
+            {
+                **urls,
+                "CHAMMAL_LLM_ANTHROPIC_KEY": "none" if "anthropic" in backends else "",
+                "CHAMMAL_LLM_CONNECT_SECONDS": "0.5",
+                "CHAMMAL_LLM_FIRST_TOKEN_SECONDS": "1",
+                "CHAMMAL_LLM_IDLE_SECONDS": "1",
+                "CHAMMAL_LLM_TOTAL_SECONDS": "1.5",
+                "CHAMMAL_LLM_READY_SECONDS": "1",
+                "CHAMMAL_LLM_READY_CACHE_SECONDS": "0",
+                "CHAMMAL_LLM_NAMES_SECONDS": "0",
+                "CHAMMAL_LLM_BREAKER_FAILURES": "1",
+                "CHAMMAL_LLM_BREAKER_OPEN_SECONDS": "1",
+                "CHAMMAL_LLM_VLLM_MODEL": "stand-in",
+                "CHAMMAL_LLM_OLLAMA_MODEL": "stand-in",
+                "CHAMMAL_LLM_OPENAI_MODEL": "stand-in",
+            },
+        )
+
+    def make_api(self, addresses: dict[str, str], **more: str) -> Service:
+        return self._service(
+            "chammal_api",
+            "CHAMMAL_API",
+            {
+                "CHAMMAL_API_STT_URL": addresses["stt"],
+                "CHAMMAL_API_LLM_URL": addresses["llm-gateway"],
+                "CHAMMAL_API_TTS_URL": addresses["tts"],
+                "CHAMMAL_API_AGENT_URLS": addresses["agent"],
+                "CHAMMAL_API_STT_SECONDS": str(STAGE_SECONDS),
+                "CHAMMAL_API_LLM_SECONDS": str(STAGE_SECONDS),
+                "CHAMMAL_API_TTS_SECONDS": str(STAGE_SECONDS),
+                "CHAMMAL_API_CONNECT_SECONDS": "0.5",
+                "CHAMMAL_API_IDLE_SECONDS": "1",
+                "CHAMMAL_API_READY_CACHE_SECONDS": "0",
+                "CHAMMAL_API_BREAKER_FAILURES": "1",
+                "CHAMMAL_API_BREAKER_OPEN_SECONDS": "1",
+                **more,
+            },
+        )
+
+    def _service(self, module: str, prefix: str, env: dict[str, str], ready_path: str = "/ready") -> Service:
+        service = Service(module, prefix, env, ready_path=ready_path)
+        self._services.append(service)
+        return service
+
+    def extra_stt(self, env: dict[str, str]) -> Service:
+        return self._service("chammal_stt", "CHAMMAL_STT", {**self.stt_env(), **env}, ready_path="/health")
+
+    def extra_tts(self, env: dict[str, str]) -> Service:
+        return self._service("chammal_tts", "CHAMMAL_TTS", env, ready_path="/health")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[Path]:
+        """A file system of 64 KiB without room, as a folder for temporary files. Needs root."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True, capture_output=True)
+        try:
+            with (folder / "taken").open("wb", buffering=0) as taken:
+                try:
+                    while True:
+                        taken.write(bytes(4096))
+                except OSError:
+                    pass
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=False, capture_output=True)
+
+    def corrupt_models(self, model: str) -> Path:
+        """A models folder whose `model` has weights of the right size and no sense."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        real = Path(os.environ.get("CHAMMAL_MODELS_DIR", "models")).resolve() / model
+        shutil.copytree(real, folder / model, symlinks=False)
+        for file in (folder / model).rglob("*"):
+            if file.is_file() and file.stat().st_size > 1 << 20:
+                size = file.stat().st_size
+                with file.open("r+b") as weights:
+                    weights.write(b"\xff" * min(size, 1 << 20))
+        return folder
