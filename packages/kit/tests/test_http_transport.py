@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from chammal_kit.http_transport import HttpTransport
+from chammal_kit.http_transport import HttpTransport, MemoryRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -266,3 +266,20 @@ async def test_why_no_connection_came_about_is_told_without_inner_addresses(tran
         await transport.handle_async_request(request("GET", f"http://127.0.0.1:{port}/"))
     with pytest.raises(httpx2.ConnectError, match=r"^its name cannot be resolved$"):
         await transport.handle_async_request(request("GET", "http://no-such-host.invalid/"))
+
+
+async def test_a_request_from_memory_is_what_it_would_be_otherwise(faults: Any, transport: HttpTransport) -> None:
+    faults.always(OK)
+    headers = {"host": "h", "content-length": "3", "x-own": "1"}
+    for body in (b"abc", bytes(200_000)):
+        told = {**headers, "content-length": str(len(body))}
+        sent = MemoryRequest("POST", httpx2.URL(faults.url + "/a?b=c%20d"), told, body)
+        assert await answered(transport, sent) == (200, b"ok")
+        assert dict(sent.headers) == told
+        assert await sent.aread() == body
+        assert faults.seen[-1].line == "POST /a?b=c%20d HTTP/1.1"
+        assert faults.seen[-1].headers == told
+    with pytest.raises(httpx2.LocalProtocolError):
+        await transport.handle_async_request(
+            MemoryRequest("GET", httpx2.URL(faults.url), {"host": "h", "x": "a\r\nb: c"}, b"")
+        )

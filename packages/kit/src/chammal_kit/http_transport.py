@@ -8,8 +8,8 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from functools import lru_cache
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 from weakref import WeakSet
 
@@ -43,6 +43,26 @@ OpenSocket = Callable[[aiohttp.AddrInfoType], socket.socket]
 """Makes the socket for one resolved address, which it may refuse with an OSError."""
 
 
+class MemoryRequest(httpx2.Request):
+    """A request whose headers are in order and whose body is there: nothing of it is parsed, normalised or copied,
+    unless a transport other than ours asks."""
+
+    def __init__(self, method: str, url: httpx2.URL, headers: dict[str, str], body: bytes) -> None:
+        self.method = method
+        self.url = url
+        self.plain = headers
+        self.body = body
+        self.extensions = {}
+
+    @cached_property
+    def headers(self) -> httpx2.Headers:  # type: ignore[override]
+        return httpx2.Headers(self.plain)
+
+    @cached_property
+    def stream(self) -> httpx2.ByteStream:  # type: ignore[override]
+        return httpx2.ByteStream(self.body)
+
+
 class HttpTransport(httpx2.AsyncBaseTransport):
     """Belongs to the event loop of its first request. Connections are not limited: the bulkhead does that."""
 
@@ -54,8 +74,8 @@ class HttpTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         session = self._session or self._open()
         limits = request.extensions.get("timeout", {})
-        headers = [(k.decode(), v.decode()) for k, v in request.headers.raw if k.lower() != b"transfer-encoding"]
-        upload, body = None, _small(request)
+        headers, body = _plain(request)
+        upload = None
         if body is None:
             upload = _Upload(request, limits.get("write"))
         try:
@@ -238,12 +258,13 @@ class _Answer(httpx2.AsyncByteStream):
             self._upload.abandon()
 
 
-def _small(request: httpx2.Request) -> bytes | None:
-    """The body, if it is in memory anyway and needs no watching."""
-    if not isinstance(request.stream, httpx2.ByteStream):
-        return None
-    body = b"".join(request.stream)
-    return body if len(body) <= _WRITTEN_AT_ONCE else None
+def _plain(request: httpx2.Request) -> tuple[Mapping[str, str] | list[tuple[str, str]], bytes | None]:
+    """Headers, and the body if it is in memory anyway and needs no watching."""
+    if isinstance(request, MemoryRequest):
+        return request.plain, request.body if len(request.body) <= _WRITTEN_AT_ONCE else None
+    headers = [(k.decode(), v.decode()) for k, v in request.headers.raw if k.lower() != b"transfer-encoding"]
+    body = b"".join(request.stream) if isinstance(request.stream, httpx2.ByteStream) else None
+    return headers, body if body is not None and len(body) <= _WRITTEN_AT_ONCE else None
 
 
 def _has_news(wire: asyncio.Transport) -> bool:
@@ -253,6 +274,7 @@ def _has_news(wire: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
+@lru_cache(maxsize=256)
 def _address(url: httpx2.URL) -> URL:
     return URL(f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}", encoded=True)
 

@@ -23,7 +23,7 @@ from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.hedge import Hedge, Hedged, HedgeOutcome, Latencies, race
-from chammal_kit.http_transport import HttpTransport
+from chammal_kit.http_transport import HttpTransport, MemoryRequest
 from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
 from chammal_kit.retry import Retrier
@@ -226,7 +226,7 @@ class Upstream:
         if body is None or isinstance(body, bytes):
             if body or call.method in _WITH_BODY:
                 headers["content-length"] = str(len(body or b""))
-            return httpx2.Request(call.method, call.url, headers=headers, stream=httpx2.ByteStream(body or b""))
+            return MemoryRequest(call.method, call.url, headers, body or b"")
         source = body() if callable(body) else body
         return httpx2.Request(call.method, call.url, headers=headers, content=exchange.pace(source))
 
