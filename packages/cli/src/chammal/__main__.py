@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from chammal import demo, models_command, up
+from chammal import demo, keys_command, models_command, up
 from chammal.drill import command as drill
 from chammal_kit.models import ModelError
 
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_parser(commands)
     drill.add_parser(commands)
     models_command.add_parser(commands)
+    keys_command.add_parser(commands)
     return root
 
 

@@ -94,7 +94,7 @@ async def send(url: str, file: Path | None, language: str) -> TranscribeResult:
     sample = file or files("chammal").joinpath("samples", SAMPLE)
     timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
     try:
-        async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=timeout, headers=_key()) as client:
             response = await client.post(
                 f"{url}/transcribe",
                 files={"file": (sample.name, sample.read_bytes())},
@@ -107,6 +107,11 @@ async def send(url: str, file: Path | None, language: str) -> TranscribeResult:
     if response.status_code != 200:
         raise DemoFailed(f"{url} answered {response.status_code}: {_problem(response.content)}")
     return TranscribeResult.model_validate_json(response.content)
+
+
+def _key() -> dict[str, str]:
+    key = UpSettings().api_key
+    return {"X-API-Key": key.get_secret_value()} if key else {}
 
 
 def _problem(body: bytes) -> str:

@@ -34,6 +34,7 @@ class UpSettings(BaseSettings):
     llm_anthropic_key: SecretStr | None = Field(default=None, description="Key of the Messages API; likewise.")
     llm_llamacpp_url: str | None = Field(default=None, description="A llama.cpp server that runs already; likewise.")
 
+    api_key: SecretStr | None = Field(default=None, description="Key that commands show to the api, where it asks one.")
     ready_seconds: float = Field(
         default=180.0, gt=0, description="How long `chammal up` waits before it says what is not ready."
     )
