@@ -47,8 +47,9 @@ class Server(uvicorn.Server):
     From the signal on /ready is 503 and requests are refused; the listener closes when the rest is done.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, owns_process: bool = False) -> None:
         super().__init__(config)
+        self._owns_process = owns_process
         self._config = config
         self._vitals = Vitals(config.blocked_seconds)
 
@@ -73,6 +74,8 @@ class Server(uvicorn.Server):
         left = max(0.0, end - asyncio.get_running_loop().time())
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]  # it is given to wait_for alone
         await super().shutdown(sockets)
+        if self._owns_process:
+            self._leave_within(_LAST_SECONDS)
 
     @property
     def _shutdown_seconds(self) -> float:
@@ -119,7 +122,7 @@ class Server(uvicorn.Server):
 
 def serve(app: FastAPI, settings: ServiceSettings, websockets: bool = False) -> None:
     """Blocks until SIGINT or SIGTERM, then finishes what is in flight; `app.state.drain` may help with that."""
-    server = Server(configure(app, settings, websockets))
+    server = Server(configure(app, settings, websockets), owns_process=True)
     server.run()
     if not server.started:
         sys.exit(_START_FAILED)

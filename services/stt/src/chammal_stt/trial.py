@@ -41,7 +41,9 @@ class Trial:
             await asyncio.wait((self._running,), timeout=WAIT_SECONDS)
         if self._proven or self._at_work:
             return None
-        return self._reason or f"{self._job} has taken more than {WAIT_SECONDS:g} s"
+        if self._running.done():
+            return self._reason or None
+        return f"{self._job} has taken more than {WAIT_SECONDS:g} s"
 
     @property
     def _proven(self) -> bool:

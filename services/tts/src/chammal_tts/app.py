@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -13,35 +13,46 @@ from chammal_kit.app import create_app
 from chammal_kit.limit_metrics import counted_limiter
 from chammal_kit.limiter import LimitPolicy
 from chammal_kit.models import find, load_manifest
+from chammal_kit.serve import shut_down
 from chammal_tts.engine import Engine
 from chammal_tts.loading import Loading
+from chammal_tts.readiness import TtsReadiness
 from chammal_tts.routes import router
 from chammal_tts.settings import TtsSettings
 from chammal_tts.state import TtsState
+from chammal_tts.work import WatchedEngine, Work
 
 _NICE = 5
 
 
-def create(settings: TtsSettings | None = None, load: Callable[[TtsSettings], Engine] | None = None) -> FastAPI:
-    """`load` makes the engine, in a thread; it is called again until it succeeds."""
+def create(
+    settings: TtsSettings | None = None,
+    load: Callable[[TtsSettings], Engine] | None = None,
+    give_up: Callable[[], None] = shut_down,
+) -> FastAPI:
+    """`load` makes the engine, in a thread; it is called again until it succeeds. `give_up` when the engine hangs."""
     settings = settings or TtsSettings()
     make = load or load_kokoro
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, TtsState]]:
         executor = ThreadPoolExecutor(settings.parallel, thread_name_prefix="tts", initializer=_give_way)
-        loading = Loading(settings.model, lambda: make(settings), executor, settings.model_poll_seconds)
+        work = Work(settings.hung_seconds, settings.ready_fresh_seconds, give_up)
+        loading = Loading(
+            settings.model, lambda: WatchedEngine(make(settings), work), executor, settings.model_poll_seconds
+        )
+        readiness = TtsReadiness(loading, work, executor)
         policy = LimitPolicy(
             wait_seconds=settings.limit_wait_seconds, least=settings.limit_least, most=settings.limit_most, start=8
         )
         limiter = counted_limiter("tts", policy)
-        task = asyncio.create_task(loading.run())
+        tasks = [asyncio.create_task(loading.run()), asyncio.create_task(work.watch())]
         try:
-            yield {"tts": TtsState(settings, loading, executor, limiter)}
+            yield {"tts": TtsState(settings, loading, executor, limiter, work, readiness)}
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, readiness.aclose(), return_exceptions=True)
             executor.shutdown(wait=False, cancel_futures=True)
 
     return create_app(service="tts", distribution="chammal-tts", lifespan=lifespan, routers=[router], settings=settings)

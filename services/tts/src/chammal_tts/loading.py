@@ -85,10 +85,18 @@ class Loading:
     def _load_and_speak(self) -> Loaded:
         started = time.perf_counter()
         engine = self._load()
-        for language, word in _WORDS.items():
-            voice = next(
-                (v for pair in ALIASES.values() for v in pair if v in engine.voices), min(engine.voices, default="")
-            )
-            if not engine.speak(Utterance(word, language, voice, 1.0), Stop()).samples.size:
-                raise NoAudio(f"no audio for {word!r}")
+        for language in _WORDS:
+            _speak_a_word(engine, language)
         return Loaded(engine, round(time.perf_counter() - started, 3))
+
+    def speak_a_word(self) -> None:
+        """In a thread. Raises whatever the engine raises, and NoAudio."""
+        _speak_a_word(self.engine(), Language.EN)
+
+
+def _speak_a_word(engine: Engine, language: Language) -> None:
+    word = _WORDS[language]
+    known = (voice for pair in ALIASES.values() for voice in pair if voice in engine.voices)
+    voice = next(known, min(engine.voices, default=""))
+    if not engine.speak(Utterance(word, language, voice, 1.0), Stop()).samples.size:
+        raise NoAudio(f"no audio for {word!r}")

@@ -29,6 +29,7 @@ REAL_TIME_FACTOR = Histogram(
     ["language"],
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0),
 )
+ENGINE_HUNG = Counter("chammal_tts_engine_hung_total", "Times the engine did not return and the process ended itself.")
 READY = Gauge("chammal_tts_ready", "1 when the model has spoken a word.")
 for _outcome in Outcome:
     REQUESTS.labels(_outcome)

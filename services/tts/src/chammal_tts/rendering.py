@@ -16,6 +16,7 @@ from chammal_tts.engine import Engine, Speech, Stop, Utterance
 from chammal_tts.metrics import REAL_TIME_FACTOR
 from chammal_tts.script import Piece
 from chammal_tts.voices import Voice
+from chammal_tts.work import Work
 
 T = TypeVar("T")
 
@@ -40,10 +41,12 @@ class Rendering:
         voice: Voice,
         speed: float,
         deadline: Deadline,
+        work: Work,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`waited` is told how long each sentence waited for its turn."""
         self._waited = waited
+        self._work = work
         self.usage = Usage()
         self._engine = engine
         self._executor = executor
@@ -54,7 +57,7 @@ class Rendering:
         self._stop = Stop()
 
     async def chunks(self, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
-        """Encoded audio, never empty. Raises TimeoutError at the deadline."""
+        """Encoded audio, never empty. Raises TimeoutError at the deadline, and EngineHung."""
         try:
             for piece in pieces:
                 if data := await self._in_thread(partial(self._make, piece)):
@@ -73,7 +76,7 @@ class Rendering:
             return work()
 
         async with asyncio.timeout(self._deadline.remaining()):
-            return await loop.run_in_executor(self._executor, begin)
+            return await self._work.unless_hung(loop.run_in_executor(self._executor, begin))
 
     def _make(self, piece: Piece) -> bytes:
         started = time.perf_counter()

@@ -24,6 +24,7 @@ from chammal_tts.responses import SpeechResponse, audio_body, sse_body
 from chammal_tts.script import Language, Piece, script
 from chammal_tts.state import TtsState
 from chammal_tts.voices import ALIASES, Voice, find_voice, voice_names
+from chammal_tts.work import EngineHung
 
 _BYTES_A_CHARACTER = 12
 """A character outside the basic plane is two escapes of six bytes in JSON."""
@@ -82,8 +83,8 @@ State = Annotated[TtsState, Depends(_state)]
 
 @router.get("/ready", tags=["operations"], responses={503: {"model": Readiness}})
 async def get_ready(state: State, response: Response) -> Readiness:
-    """A word has been spoken in each language by the model. Until then 503, with the reason and what to do."""
-    readiness = state.loading.readiness()
+    """The engine has lately spoken, or says a word now. Otherwise 503, with the reason and what to do."""
+    readiness = await state.readiness.readiness()
     response.status_code = 200 if readiness.ready else 503
     return readiness
 
@@ -143,7 +144,9 @@ async def _speak(asked: SpeechRequest, request: Request, state: TtsState, starte
     voice = _voice(asked.voice, engine.voices)
     deadline = _deadline(state.settings.request_seconds)
     encoder = make_encoder(asked.response_format, engine.sample_rate)
-    rendering = Rendering(engine, state.executor, encoder, voice, asked.speed, deadline, state.limiter.waited)
+    rendering = Rendering(
+        engine, state.executor, encoder, voice, asked.speed, deadline, state.work, state.limiter.waited
+    )
     chunks = rendering.chunks(pieces)
     try:
         first = await unless_disconnected(request.receive, _first(chunks))
@@ -151,6 +154,8 @@ async def _speak(asked: SpeechRequest, request: Request, state: TtsState, starte
         await chunks.aclose()
         if isinstance(error, TimeoutError):
             raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the first audio.") from error
+        if isinstance(error, EngineHung):
+            raise Problem(503, ErrorCode.WORKER_DIED, str(error), headers={"Retry-After": "5"}) from error
         raise
     FIRST_AUDIO_SECONDS.observe(time.perf_counter() - started)
     if asked.stream_format is StreamFormat.SSE:

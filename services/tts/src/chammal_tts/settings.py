@@ -25,6 +25,17 @@ class TtsSettings(ServiceSettings):
     )
     max_characters: int = Field(default=4096, ge=1, description="Longest `input`.")
     request_seconds: float = Field(default=300.0, gt=0, description="Longest time for one request, reading included.")
+    hung_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="An engine that does not return from a sentence for so long, and half a second for each of its "
+        "characters, hangs; the service ends itself, to be started anew.",
+    )
+    ready_fresh_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long a success proves that the engine speaks; then /ready has it say a word.",
+    )
     model_poll_seconds: float = Field(default=5.0, gt=0, description="How often a missing model is looked for.")
 
     @property

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from chammal_kit.limiter import Limiter
 from chammal_tts.loading import Loading
+from chammal_tts.readiness import TtsReadiness
 from chammal_tts.settings import TtsSettings
+from chammal_tts.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +16,5 @@ class TtsState:
     loading: Loading
     executor: Executor
     limiter: Limiter
+    work: Work
+    readiness: TtsReadiness
