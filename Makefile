@@ -18,10 +18,16 @@ demo: $(installed) ## analyse a sample call; starts the mesh when it is not runn
 models: $(installed) ## fetch and verify all default models, for use without a network
 	$(bin)/chammal models fetch
 
-test: $(installed) ## all tests but those that need Docker
+test: $(installed) ## all tests but those that need Docker, and the fault matrix
 	$(bin)/chammal models fetch
 	$(bin)/chammal models fetch whisper-tiny.en
-	$(bin)/pytest -m "not compose"
+	$(bin)/pytest -m "not compose and not faults"
+
+test-faults: $(installed) ## the fault matrix over real processes: all of it by hand (half an hour), a subset where CI=true
+	$(bin)/chammal models fetch kokoro
+	$(bin)/chammal models fetch whisper-tiny.en
+	$(bin)/python -m tests.faults --table
+	$(bin)/pytest -m faults tests/faults
 
 test-compose: $(installed) ## the mesh in containers; needs a Docker engine
 	$(bin)/pytest -m compose
@@ -59,4 +65,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-compose check bench bench-stt bench-faults lock help
+.PHONY: run demo models test test-faults test-compose check bench bench-stt bench-faults lock help
