@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 PATIENCE = {Kind.TRANSCRIPTION: 10.0, Kind.SPEECH: 10.0, Kind.CHAT: 5.0, Kind.CALL: 15.0}
 """Seconds. What comes later is worth nothing."""
-SENTENCE = "네, 고객님. 확인해 보겠습니다."
+SENTENCE = "네, 고객님."
 
 
 @dataclass

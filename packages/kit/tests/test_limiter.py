@@ -114,6 +114,17 @@ def test_a_few_that_overtake_or_fall_behind_do_not_move_it(clock: Clock) -> None
     assert subject.limit == 8
 
 
+def test_who_gives_up_after_too_long_counts_and_who_leaves_early_does_not(clock: Clock) -> None:
+    subject = limiter(clock)
+    clock.now += 10.001
+    for _ in range(3):
+        subject.waited(1.9, taken=False)
+    assert subject.limit == 8
+    for _ in range(3):
+        subject.waited(4.0, taken=False)
+    assert subject.limit == 4
+
+
 def test_what_waited_in_the_longer_queue_of_before_does_not_shrink_it_again(clock: Clock) -> None:
     subject = limiter(clock)
     interval(subject, clock, 3.0)

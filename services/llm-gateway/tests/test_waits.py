@@ -20,7 +20,7 @@ def usage(tokens: int) -> Usage:
 
 def test_a_whole_answer_has_waited_what_it_took_beyond_its_tokens_at_the_best_pace() -> None:
     told: list[float] = []
-    waits = Waits(told.append)
+    waits = Waits(lambda seconds, _: told.append(seconds))
     waits.answered(VLLM, 1.0, usage(100))
     waits.answered(VLLM, 3.0, usage(100))
     waits.answered(VLLM, 2.0, usage(200))
@@ -31,7 +31,7 @@ def test_a_whole_answer_has_waited_what_it_took_beyond_its_tokens_at_the_best_pa
 def test_the_best_pace_is_forgotten_slowly() -> None:
     told: list[float] = []
     clock = Clock()
-    waits = Waits(told.append, clock)
+    waits = Waits(lambda seconds, _: told.append(seconds), clock)
     waits.answered(VLLM, 1.0, usage(100))
     clock.now = 3600.0
     waits.answered(VLLM, 3.0, usage(100))
@@ -40,7 +40,7 @@ def test_the_best_pace_is_forgotten_slowly() -> None:
 
 def test_a_stream_has_waited_until_its_first_token_and_what_counts_no_tokens_tells_nothing() -> None:
     told: list[float] = []
-    waits = Waits(told.append)
+    waits = Waits(lambda seconds, _: told.append(seconds))
     waits.streamed(0.7)
     waits.answered(VLLM, 5.0, None)
     waits.answered(VLLM, 5.0, usage(0))

@@ -66,7 +66,7 @@ class Setting:
     def __init__(self, recogniser: FakeRecogniser, batcher: Batcher) -> None:
         self.recogniser = recogniser
         self.batcher = batcher
-        self.waits: list[float] = []
+        self.waits: list[tuple[float, bool]] = []
 
     async def ask(self, name: int, priority: Priority = Priority.SHORT, seconds: float = 4, **options: object) -> str:
         piece = Piece(first=name, samples=int(seconds * SAMPLE_RATE), **options)  # type: ignore[arg-type]
@@ -79,8 +79,10 @@ class Setting:
 @asynccontextmanager
 async def setting(workers: int = 1, queue: int = 100) -> AsyncIterator[Setting]:
     recogniser = FakeRecogniser(workers)
-    waits: list[float] = []
-    batcher = Batcher(cast(Recogniser, recogniser), size=4, queue=queue, wait_seconds=0, short_waited=waits.append)
+    waits: list[tuple[float, bool]] = []
+    batcher = Batcher(
+        cast(Recogniser, recogniser), size=4, queue=queue, wait_seconds=0, short_waited=lambda *wait: waits.append(wait)
+    )
     s = Setting(recogniser, batcher)
     s.waits = waits
     with anyio.fail_after(10):
@@ -131,9 +133,12 @@ async def test_what_a_person_waits_for_goes_first() -> None:
 async def test_how_long_pieces_of_short_recordings_waited_is_told_and_no_others() -> None:
     async with busy() as s:
         tasks = [s.begin(name, priority) for name, priority in enumerate(Priority, start=1)]
+        gone = s.begin(8)
+        await _queued(s, len(tasks) + 1)
+        gone.cancel()
         await answers(s, *tasks, s.begin(9))
-        assert len(s.waits) == 3  # the one that came first included
-        assert s.waits[0] < s.waits[1]
+        assert [taken for _, taken in s.waits] == [True, False, True, True]  # the first is the one before all
+        assert all(seconds >= 0 for seconds, _ in s.waits)
 
 
 async def test_pieces_with_other_options_are_not_decoded_together() -> None:

@@ -102,10 +102,11 @@ class Limiter:
         permit.enter()
         return permit
 
-    def waited(self, seconds: float) -> None:
-        """Of what was let in before the limit was last lowered nothing is learned: it met a longer queue."""
+    def waited(self, seconds: float, taken: bool = True) -> None:
+        """Of what was let in before the limit was last lowered nothing is learned: it met a longer queue. Work that was
+        not `taken`, as nobody waits for it any more, tells something only where that was too long already."""
         now = self._clock()
-        if now - seconds >= self._lowered_at:
+        if now - seconds >= self._lowered_at and (taken or seconds > self.policy.wait_seconds):
             self._waits.append(seconds)
         if len(self._waits) >= _SAMPLES and now - self._adapted_at >= self.policy.interval_seconds:
             self._adapt(statistics.median(self._waits), now)

@@ -40,7 +40,7 @@ class Gateway:
         *,
         aliases: Sequence[str] = (),
         max_schema_bytes: int,
-        waits: Waits = Waits(lambda _: None),  # noqa: B008  keeps nothing that matters
+        waits: Waits = Waits(lambda *_: None),  # noqa: B008  keeps nothing that matters
     ) -> None:
         self._waits = waits
         self.backends = tuple(backends)
@@ -61,6 +61,7 @@ class Gateway:
                     answered, trail.repaired = await complete_checked(backend, request, model, schema)
             except asyncio.CancelledError:
                 metrics.REQUESTS.labels(backend.name, Outcome.CANCELLED).inc()
+                self._waits.gave_up(time.perf_counter() - started)
                 raise
             trail.answered(backend.name, answered.attempts)
             seconds = time.perf_counter() - started
@@ -87,7 +88,11 @@ class Gateway:
 
             async def ask(backend: Backend, model: str) -> ChatStream:
                 started = time.perf_counter()
-                begun = await _begin(backend, model, request, trail, held)
+                try:
+                    begun = await _begin(backend, model, request, trail, held)
+                except asyncio.CancelledError:
+                    self._waits.gave_up(time.perf_counter() - started)
+                    raise
                 self._waits.streamed(time.perf_counter() - started)
                 return begun
 

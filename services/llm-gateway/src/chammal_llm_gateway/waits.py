@@ -15,9 +15,9 @@ _FORGETTING_SECONDS = 3600.0
 
 
 class Waits:
-    """Tells `waited` the seconds of each call."""
+    """Tells `waited` the seconds of each call, and whether the backend had taken it up then."""
 
-    def __init__(self, waited: Callable[[float], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, waited: Callable[[float, bool], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._waited = waited
         self._clock = clock
         self._best: dict[BackendName, tuple[float, float]] = {}
@@ -25,13 +25,17 @@ class Waits:
 
     def streamed(self, seconds: float) -> None:
         """To the first token."""
-        self._waited(seconds)
+        self._waited(seconds, True)
+
+    def gave_up(self, seconds: float) -> None:
+        """Without an answer."""
+        self._waited(seconds, False)
 
     def answered(self, backend: BackendName, seconds: float, usage: Usage | None) -> None:
         """A whole answer; one whose backend does not count tokens tells nothing."""
         tokens = usage.output_tokens if usage is not None else 0
         if tokens > 0:
-            self._waited(seconds - tokens * self._best_pace(backend, seconds / tokens))
+            self._waited(seconds - tokens * self._best_pace(backend, seconds / tokens), True)
 
     def _best_pace(self, backend: BackendName, pace: float) -> float:
         now = self._clock()

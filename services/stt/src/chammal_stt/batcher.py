@@ -74,9 +74,9 @@ class Batcher:
         size: int,
         queue: int,
         wait_seconds: float,
-        short_waited: Callable[[float], None] = lambda _: None,
+        short_waited: Callable[[float, bool], None] = lambda *_: None,
     ) -> None:
-        """`short_waited` is told how long each piece of a short recording waited until it was taken up."""
+        """`short_waited` is told how long each piece of a short recording waited, and whether it was taken up then."""
         self.recogniser = recogniser
         self._short_waited = short_waited
         self._size = size
@@ -188,12 +188,14 @@ class Batcher:
         if not lead.failures:
             riders = (other for other in self._everyone() if other is not lead and _rides(other, lead))
             batch += islice(riders, size - 1)
-        now = asyncio.get_running_loop().time()
         for waiting in batch:
             self._waiting[waiting.priority].remove(waiting)
-            if waiting.priority is Priority.SHORT:
-                self._short_waited(now - waiting.came)
+            self._tell_wait(waiting, taken=True)
         return batch
+
+    def _tell_wait(self, waiting: _Waiting, *, taken: bool) -> None:
+        if waiting.priority is Priority.SHORT:
+            self._short_waited(asyncio.get_running_loop().time() - waiting.came, taken)
 
     def _everyone(self) -> Iterator[_Waiting]:
         """In order of urgency; what nobody waits for any more is dropped on the way."""
@@ -201,6 +203,7 @@ class Batcher:
             for waiting in list(queue):
                 if waiting.answer.done():
                     queue.remove(waiting)
+                    self._tell_wait(waiting, taken=False)
                 else:
                     yield waiting
 

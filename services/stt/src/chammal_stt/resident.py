@@ -11,7 +11,7 @@ from chammal_stt.settings import SttSettings
 
 
 class Resident:
-    def __init__(self, settings: SttSettings, model_id: str, short_waited: Callable[[float], None]) -> None:
+    def __init__(self, settings: SttSettings, model_id: str, short_waited: Callable[[float, bool], None]) -> None:
         self.id = model_id
         self.recogniser = Recogniser(settings, model_id)
         size = settings.pieces_per_batch

@@ -25,7 +25,7 @@ log = component_logger("STT")
 
 
 class Shelf:
-    def __init__(self, settings: SttSettings, short_waited: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(self, settings: SttSettings, short_waited: Callable[[float, bool], None] = lambda *_: None) -> None:
         self.catalogue = Catalogue(settings)
         self.default = settings.model
         """Id of the model that answers where none is named."""

@@ -43,7 +43,7 @@ def create(
         )
         readiness = TtsReadiness(loading, work, executor)
         policy = LimitPolicy(
-            wait_seconds=settings.limit_wait_seconds, least=settings.limit_least, most=settings.limit_most, start=8
+            wait_seconds=settings.limit_wait_seconds, least=settings.limit_least, most=settings.limit_most, start=4
         )
         limiter = counted_limiter("tts", policy)
         tasks = [asyncio.create_task(loading.run()), asyncio.create_task(work.watch())]

@@ -42,9 +42,9 @@ class Rendering:
         speed: float,
         deadline: Deadline,
         work: Work,
-        waited: Callable[[float], None] = lambda _: None,
+        waited: Callable[[float, bool], None] = lambda *_: None,
     ) -> None:
-        """`waited` is told how long each sentence waited for its turn."""
+        """`waited` is told how long each sentence waited for its turn, and whether it came."""
         self._waited = waited
         self._work = work
         self.usage = Usage()
@@ -70,13 +70,20 @@ class Rendering:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         asked = time.perf_counter()
+        begun = False
 
         def begin() -> T:
-            loop.call_soon_threadsafe(self._waited, time.perf_counter() - asked)
+            nonlocal begun
+            begun = True
+            loop.call_soon_threadsafe(self._waited, time.perf_counter() - asked, True)
             return work()
 
-        async with asyncio.timeout(self._deadline.remaining()):
-            return await self._work.unless_hung(loop.run_in_executor(self._executor, begin))
+        try:
+            async with asyncio.timeout(self._deadline.remaining()):
+                return await self._work.unless_hung(loop.run_in_executor(self._executor, begin))
+        finally:
+            if not begun:
+                self._waited(time.perf_counter() - asked, False)
 
     def _make(self, piece: Piece) -> bytes:
         started = time.perf_counter()
