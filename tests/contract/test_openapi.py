@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import MODULES, Services
+from tests.contract.conftest import MODULES, ROOT, Services
 
 pytestmark = pytest.mark.model
 
@@ -29,7 +29,8 @@ def test_no_request_brings_a_500_or_an_answer_that_is_not_in_the_document(
          f"{services[service]}/openapi.json", "--phases=examples,coverage,fuzzing", f"--max-examples={EXAMPLES}",
          f"--seed={SEED}", "--no-shrink", "--request-timeout=60", "--generation-database=none", "--no-color",
          "--continue-on-failure"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False,
+        cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.contract.hooks", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=1800, check=False,
     )  # fmt: skip
     with capsys.disabled():
         print(f"\n{service}: seed {SEED}, " + " ".join(ran.stdout.splitlines()[-1:]).strip(" ="))

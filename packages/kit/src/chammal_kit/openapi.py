@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ProblemBody
 
@@ -20,6 +21,24 @@ def describe_errors(app: FastAPI) -> None:
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def inlined(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model without references, so that it can stand anywhere in the document."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].rpartition("/")[2]])
+        return {name: resolve(value) for name, value in node.items() if name != "discriminator"}
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
 
 
 def _describe(document: dict[str, Any]) -> None:

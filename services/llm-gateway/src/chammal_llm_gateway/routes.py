@@ -17,7 +17,7 @@ from chammal_kit.body_limit import read_body
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.limiter import Limiter, Permit
 from chammal_kit.logs import component_logger
-from chammal_llm_gateway.described import inlined
+from chammal_kit.openapi import inlined
 from chammal_llm_gateway.gateway import Gateway
 from chammal_llm_gateway.readiness import ReadinessProbe
 from chammal_llm_gateway.request import ChatRequest, read_request
@@ -47,7 +47,7 @@ _CHAT_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The answer. Streams end with [DONE], or with an error event where they broke off.",
         "headers": _HEADERS,
         "model": ChatCompletion,
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     },
     400: {"model": ProblemBody, "description": "Not JSON, or refused by the backend as the caller's fault."},
     404: {"model": ProblemBody, "description": "model_not_found; the names that are known are in `models`."},

@@ -1,6 +1,7 @@
 """The OpenAI endpoints, passed through to the services that have them."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -13,28 +14,51 @@ from chammal_contracts import headers as wire
 from chammal_contracts.chat import ModelList
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.models import ModelState
+from chammal_contracts.speech import SpeechRequest
 from chammal_contracts.stages import Stage
+from chammal_kit.openapi import inlined
 from chammal_kit.problems import Problem
 from chammal_kit.upstream import Reply, Upstream, UpstreamError
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
-@router.post("/audio/transcriptions", response_class=Response)
+def _takes(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+_RECORDING = {"file": {"type": "string", "format": "binary"}, "model": {"type": "string"}}
+_UPLOAD = _takes("multipart/form-data", {"type": "object", "properties": _RECORDING, "required": ["file"]})
+_CHAT = _takes(
+    "application/json",
+    {
+        "type": "object",
+        "properties": {
+            "model": {"type": "string"},
+            "messages": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+            "stream": {"type": "boolean"},
+        },
+        "required": ["messages"],
+    },
+)
+_SPEECH = _takes("application/json", inlined(SpeechRequest))
+
+
+@router.post("/audio/transcriptions", response_class=Response, openapi_extra=_UPLOAD)
 async def transcriptions(request: Request) -> Response:
     """OpenAI's transcription, answered by the stt service."""
     state = state_of(request)
     return await relay_upload(request, state["stt"], Stage.STT, state["settings"].max_upload_bytes, state["tally"])
 
 
-@router.post("/audio/speech", response_class=Response)
+@router.post("/audio/speech", response_class=Response, openapi_extra=_SPEECH)
 async def speech(request: Request) -> Response:
     """OpenAI's speech, answered by the tts service as it is made."""
     state = state_of(request)
     return await relay_json(request, state["tts"], Stage.TTS, state["settings"].max_json_bytes, state["tally"])
 
 
-@router.post("/chat/completions", response_class=Response)
+@router.post("/chat/completions", response_class=Response, openapi_extra=_CHAT)
 async def chat_completions(request: Request) -> Response:
     """OpenAI's chat, answered by the llm-gateway."""
     state = state_of(request)
