@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Proof:
     """Real work is the best health check: a service that has just done some needs no trial."""
 
-    def __init__(self, fresh_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, fresh_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.fresh_seconds = fresh_seconds
         self._clock = clock
         self._at = -math.inf

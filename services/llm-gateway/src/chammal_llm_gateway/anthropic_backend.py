@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from chammal_kit.proof import Proof
 from chammal_kit.upstream import Reply, StreamReply, Upstream, UpstreamRejected
 from chammal_kit.upstream_reply import read_json
 from chammal_llm_gateway.answer import Chunk, Completion, InvalidAnswer, error_message, says_something
@@ -25,6 +26,7 @@ class AnthropicBackend:
         self, upstream: Upstream, *, own: str, max_tokens: int, aliases: Set[str], believed_seconds: float
     ) -> None:
         self.upstream = upstream
+        self.proof = Proof()
         self.names = ModelNames(self._ask_names, own=own, aliases=aliases, believed_seconds=believed_seconds)
         timeouts = upstream.policy.timeouts
         self._whole = timeouts.model_copy(update={"first_byte": timeouts.total})

@@ -53,7 +53,12 @@ def create(settings: LlmSettings | None = None, *, transport: Transport | None =
                     waits=Waits(limiter.waited),
                 ),
                 limiter=limiter,
-                probe=ReadinessProbe(probed, cache_seconds=told.ready_cache_seconds),
+                probe=ReadinessProbe(
+                    probed,
+                    cache_seconds=told.ready_cache_seconds,
+                    fresh_seconds=told.ready_fresh_seconds,
+                    hung_seconds=told.ready_hung_seconds,
+                ),
             )
 
     return create_app(

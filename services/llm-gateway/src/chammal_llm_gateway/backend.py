@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chammal_contracts.stages import Attempt, AttemptOutcome, FailureType
+from chammal_kit.proof import Proof
 from chammal_kit.upstream import Upstream
 from chammal_llm_gateway.answer import Chunk, Completion
 from chammal_llm_gateway.names import ModelNames
@@ -36,6 +37,9 @@ class Backend(Protocol):
     def names(self) -> ModelNames: ...
     @property
     def upstream(self) -> Upstream: ...
+    @property
+    def proof(self) -> Proof:
+        """Renewed with each answer, and each first token of a stream."""
 
     async def complete(self, request: ChatRequest, model: str) -> Answered: ...
 

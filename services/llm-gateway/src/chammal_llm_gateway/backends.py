@@ -28,6 +28,7 @@ def make_backends(settings: LlmSettings, transport: Transport | None = None) -> 
         Probed(
             _make(settings, name, _upstream(settings, name, transport, probing=False)),
             _make(settings, name, _upstream(settings, name, transport, probing=True)),
+            asks=settings.ready_asks_paid or not _is_paid(settings, name),
         )
         for name in settings.order
         if _url(settings, name) is not None
@@ -101,6 +102,10 @@ def _url(settings: LlmSettings, name: BackendName) -> str | None:
     if url is None:
         return None
     return url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/v1"
+
+
+def _is_paid(settings: LlmSettings, name: BackendName) -> bool:
+    return name is BackendName.ANTHROPIC or (name is BackendName.OPENAI and settings.openai_key is not None)
 
 
 def _own_model(settings: LlmSettings, name: BackendName) -> str | None:

@@ -63,6 +63,7 @@ class Gateway:
                 metrics.REQUESTS.labels(backend.name, Outcome.CANCELLED).inc()
                 self._waits.gave_up(time.perf_counter() - started)
                 raise
+            backend.proof.renew()
             trail.answered(backend.name, answered.attempts)
             seconds = time.perf_counter() - started
             self._waits.answered(backend.name, seconds, usage_of(answered.completion))
@@ -93,6 +94,7 @@ class Gateway:
                 except asyncio.CancelledError:
                     self._waits.gave_up(time.perf_counter() - started)
                     raise
+                backend.proof.renew()
                 self._waits.streamed(time.perf_counter() - started)
                 return begun
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 
+from chammal_kit.proof import Proof
 from chammal_kit.upstream import Hedge, Reply, StreamReply, Timeouts, Upstream
 from chammal_llm_gateway.answer import Chunk, Completion, InvalidAnswer, read_chunk, read_completion, read_model_ids
 from chammal_llm_gateway.backend import Answered, Opened
@@ -22,6 +23,7 @@ class OpenAIBackend:
     ) -> None:
         self.name = name
         self.upstream = upstream
+        self.proof = Proof()
         self.names = ModelNames(self._ask_names, own=own, aliases=aliases, believed_seconds=believed_seconds)
         timeouts = upstream.policy.timeouts
         self._whole = timeouts.model_copy(update={"first_byte": timeouts.total})

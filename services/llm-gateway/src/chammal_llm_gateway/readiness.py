@@ -1,6 +1,10 @@
-"""Whether a language model answers: one token, asked for seldom."""
+"""Whether a language model answers: what it has answered lately proves it; else it is asked for one token, seldom.
+
+A server may say that it is well, list its models and generate nothing (vllm#39863): only tokens count.
+"""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,25 +47,38 @@ class Probed:
 
     backend: Backend
     prober: Backend
+    asks: bool = True
+    """It may be asked for a token. A paid one is asked for its list of models, which shows that the key holds."""
 
 
 class ReadinessProbe:
     def __init__(
-        self, probed: Sequence[Probed], *, cache_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        probed: Sequence[Probed],
+        *,
+        cache_seconds: float,
+        fresh_seconds: float,
+        hung_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probed = tuple(probed)
         self._cache_seconds = cache_seconds
+        self._fresh_seconds = fresh_seconds
+        self._hung_seconds = hung_seconds
         self._clock = clock
         self._known: Readiness | None = None
-        self._known_at = 0.0
+        self._known_until = 0.0
+        self._silent_since: dict[BackendName, float] = {}
+        """When a backend was first seen busy and without time for the probe."""
         self._asking = asyncio.Lock()
 
     async def readiness(self) -> Readiness:
         """Asks the backends in order until one answers. Those after it are not asked."""
         async with self._asking:
-            if self._known is None or self._clock() - self._known_at >= self._cache_seconds:
+            if self._known is None or self._clock() >= self._known_until:
                 before, self._known = self._known, await self._ask()
-                self._known_at = self._clock()
+                spread = random.uniform(0.8, 1.2)  # noqa: S311  many gateways shall not ask one backend at once
+                self._known_until = self._clock() + self._cache_seconds * spread
                 _log_change(before, self._known)
         return self._known
 
@@ -69,7 +86,7 @@ class ReadinessProbe:
         checks: list[Check] = []
         answered: BackendName | None = None
         for probed in self._probed:
-            check = await _ask_one(probed) if answered is None else _unasked(probed.backend, answered)
+            check = await self._check(probed) if answered is None else _unasked(probed.backend, answered)
             checks.append(check)
             if answered is None and check.ready:
                 answered = probed.backend.name
@@ -78,6 +95,54 @@ class ReadinessProbe:
         failing = [check.name for check in checks if not check.ready]
         return Readiness(ready=answered is not None, degraded=failing if answered else [], checks=checks)
 
+    async def _check(self, probed: Probed) -> Check:
+        backend = probed.backend
+        upstream = backend.upstream
+        if backend.proof.age < self._fresh_seconds and upstream.breaker.state is BreakerState.CLOSED:
+            return Check(name=backend.name, ready=True, breaker=upstream.breaker.state)
+        started = time.perf_counter()
+        ready, reason = True, None
+        try:
+            with blaming(backend.name, Trail()):
+                await _ask(probed)
+            upstream.breaker.health_ok()
+            self._silent_since.pop(backend.name, None)
+        except BackendFailed as failed:
+            ready, reason = self._judge(backend, failed)
+            probed.prober.names.forget()
+        except Problem as problem:
+            ready, reason = False, problem.detail
+        return Check(
+            name=backend.name,
+            ready=ready,
+            reason=reason,
+            hint=None if ready else f"Is {upstream.base_url} running, and does its key hold?",
+            breaker=upstream.breaker.state,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _judge(self, backend: Backend, failed: BackendFailed) -> tuple[bool, str]:
+        """A backend that works for users may have no time for a probe; one that brings them nothing hangs."""
+        upstream = backend.upstream
+        busy = upstream.bulkhead.in_flight if failed.failure in _SLOW else 0
+        if not busy or upstream.breaker.state is not BreakerState.CLOSED:
+            self._silent_since.pop(backend.name, None)
+            return False, f"{failed.failure}: {failed.reason}"
+        silent = self._clock() - self._silent_since.setdefault(backend.name, self._clock())
+        if min(silent, backend.proof.age) < self._hung_seconds:
+            return True, f"busy with {busy} calls"
+        return False, f"it hangs: {busy} calls wait, and no token has come for {self._hung_seconds:g} s"
+
+
+async def _ask(probed: Probed) -> None:
+    """Raises what asking the backend raises."""
+    prober = probed.prober
+    if not probed.asks:
+        await prober.names.listed()
+        return
+    model = await prober.names.resolve(DEFAULT_MODEL)
+    await prober.ask_one_token(str(model))
+
 
 def _log_change(before: Readiness | None, now: Readiness) -> None:
     if now.ready:
@@ -85,33 +150,6 @@ def _log_change(before: Readiness | None, now: Readiness) -> None:
             log.info("ready again")
     elif before is None or before.ready:
         log.warning("not ready: %s", "; ".join(f"{check.name}: {check.reason}" for check in now.checks))
-
-
-async def _ask_one(probed: Probed) -> Check:
-    backend = probed.backend
-    upstream = backend.upstream
-    started = time.perf_counter()
-    ready, reason = True, None
-    try:
-        with blaming(backend.name, Trail()):
-            model = await probed.prober.names.resolve(DEFAULT_MODEL)
-            await probed.prober.ask_one_token(str(model))
-        upstream.breaker.health_ok()
-    except BackendFailed as failed:
-        busy = upstream.bulkhead.in_flight if failed.failure in _SLOW else 0
-        ready = busy > 0 and upstream.breaker.state is BreakerState.CLOSED
-        reason = f"busy with {busy} calls" if ready else f"{failed.failure}: {failed.told}"
-        probed.prober.names.forget()
-    except Problem as problem:
-        ready, reason = False, problem.detail
-    return Check(
-        name=backend.name,
-        ready=ready,
-        reason=reason,
-        hint=None if ready else f"Is {upstream.base_url} running, and does its key hold?",
-        breaker=upstream.breaker.state,
-        seconds=round(time.perf_counter() - started, 3),
-    )
 
 
 def _unasked(backend: Backend, answered: BackendName) -> Check:

@@ -92,6 +92,16 @@ class LlmSettings(ServiceSettings):
         default=30.0, ge=0, description="How long a backend's list of models is believed before an unknown name asks."
     )
     ready_seconds: float = Field(default=5.0, gt=0, description="Longest wait for the one token that /ready asks for.")
+    ready_fresh_seconds: float = Field(
+        default=30.0, ge=0, description="How long an answer to a user proves that a backend works; then /ready asks it."
+    )
+    ready_hung_seconds: float = Field(
+        default=60.0, gt=0, description="A backend that is busy and has brought no token for so long counts as hung."
+    )
+    ready_asks_paid: bool = Field(
+        default=False,
+        description="Let /ready ask backends with a key for a token, which costs money; else for their list of models.",
+    )
     ready_cache_seconds: float = Field(
         default=5.0, ge=0, description="How long /ready repeats its last answer, so that probes do not load the model."
     )
