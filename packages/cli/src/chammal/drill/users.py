@@ -17,7 +17,8 @@ LATEST_SECONDS = 5.0
 PAUSE_SECONDS = {Endpoint.TRANSCRIBE: 2.0, Endpoint.CHAT: 1.5, Endpoint.SPEECH: 2.0}
 LONGEST_PAUSE_SECONDS = 30.0
 FAILED_PAUSE_SECONDS = 0.5
-_SAMPLE = "greeting_ko.ogg"
+_GREETING, _CALL = "greeting_ko.ogg", "call_ko.ogg"
+"""3.5 s are enough to be transcribed. A small model has too little in them to judge, and rambles."""
 
 
 class Users:
@@ -30,7 +31,8 @@ class Users:
         self._scenario = scenario
         self._now = now
         self._told = told
-        self._sample = files("chammal").joinpath("samples", _SAMPLE).read_bytes()
+        sample = _CALL if scenario.drills_analysis else _GREETING
+        self._recording = sample, files("chammal").joinpath("samples", sample).read_bytes()
         self.deadlines = dict.fromkeys(Endpoint, FIRST_DEADLINE)
 
     async def run(self) -> None:
@@ -76,7 +78,7 @@ class Users:
         if endpoint is Endpoint.TRANSCRIBE:
             form = {"language": "ko", "incomplete_elements_check": str(self._scenario.drills_analysis).lower()}
             return self._api.build_request(
-                "POST", "/transcribe", headers=headers, files={"file": (_SAMPLE, self._sample)}, data=form
+                "POST", "/transcribe", headers=headers, files={"file": self._recording}, data=form
             )
         if endpoint is Endpoint.CHAT:
             greeting = {"model": "default", "max_tokens": 8, "messages": [{"role": "user", "content": "안녕하세요"}]}
