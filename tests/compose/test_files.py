@@ -103,12 +103,13 @@ def test_models_are_mounted_read_only_where_they_are_served(compose: Compose, se
     assert mounts["/models"]["read_only"]
 
 
-def test_no_service_needs_a_secret_and_keys_reach_the_gateway_alone(compose: Compose) -> None:
+def test_no_service_needs_a_secret_and_keys_reach_whom_they_are_for(compose: Compose) -> None:
     keys = {
         (name, variable): value
         for name, service in read(compose).items()
         for variable, value in (service.get("environment") or {}).items()
         if re.search(r"KEY|TOKEN|PASSWORD|SECRET", variable)
     }
-    assert {name for name, _ in keys} == {"llm-gateway"}
+    assert {name for name, _ in keys} == {"llm-gateway", "api"}
+    assert [variable for name, variable in keys if name == "api"] == ["CHAMMAL_API_KEYS"]
     assert set(keys.values()) == {None}
