@@ -115,14 +115,14 @@ def test_chat_streams_from_vllm_and_speech_is_spoken(client: httpx2.Client) -> N
         assert speech.content.startswith(b"RIFF")
 
 
-def test_a_drill_breaks_vllm_for_a_while_and_the_promise_is_kept(mesh: Compose) -> None:
+def test_a_drill_breaks_stt_for_a_while_and_the_promise_is_kept(mesh: Compose) -> None:
     proxied = ("faults", "api", "llm-gateway")
     with phase("put the fault proxy between the services"):
         mesh(*DRILL, "up", "--detach", "--wait", "--no-build", *proxied)
-    with phase("chammal drill vllm-down --for 10s"):
-        told = mesh(*DRILL, "exec", "-T", "faults", "chammal", "drill", "vllm-down", "--for", "10s")
+    with phase("chammal drill stt-down --for 10s"):
+        told = mesh(*DRILL, "exec", "-T", "faults", "chammal", "drill", "stt-down", "--for", "10s")
     assert re.search(r"promise kept +yes", told), told
-    assert "analysis=dummy is_agent_dummy is_partial_failure" in told
+    assert "stt=dummy analysis=skipped is_dummy" in told
     with phase("take the fault proxy away again"):
         mesh(*DRILL, "rm", "--stop", "--force", "faults")
         mesh("up", "--detach", "--wait", "--no-build", *proxied[1:])
