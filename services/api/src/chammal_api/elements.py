@@ -19,6 +19,7 @@ MAX_SUMMARY_CHARACTERS = 120
 MIN_QUOTE_CHARACTERS = 4
 """A shorter quote, such as "네", would be found in almost any call and proves nothing."""
 
+_MARKS = str.maketrans("<>＜＞[]［］", "‹›‹›()()")
 _SPEAKER = re.compile(r"^[^\n:]{1,32}: ", re.MULTILINE)
 """How a line of a transcript begins whose channels were split."""
 
@@ -66,10 +67,14 @@ def sentences_of(transcript: str) -> list[str]:
 
 
 def user_prompt(sentences: list[str]) -> str:
-    numbered = "\n".join(f"[{number}] {sentence}" for number, sentence in enumerate(sentences, start=1))
-    fenced = numbered.replace("<", "‹").replace(">", "›")
+    fenced = "\n".join(f"[{number}] {_plain(sentence)}" for number, sentence in enumerate(sentences, start=1))
     wanted = "\n".join(f"- {element.id}: {element.looks_for}" for element in ELEMENTS)
     return f"<transcript>\n{fenced}\n</transcript>\n\n찾을 문장:\n{wanted}\n\nJSON으로만 답하십시오."
+
+
+def _plain(sentence: str) -> str:
+    """One line that neither ends the fence nor numbers a sentence of its own."""
+    return " ".join("".join(c if c.isprintable() else " " for c in sentence).split()).translate(_MARKS)
 
 
 def answer_schema(sentence_count: int) -> dict[str, Any]:
