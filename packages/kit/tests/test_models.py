@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,44 @@ def test_the_default_models_on_this_machine_have_their_pinned_bytes(model_id: st
 
     settings = ServiceSettings()
     assert locate(load_manifest(REPOSITORY / "models" / "manifest.toml"), settings.models_dir, model_id).is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["../tiny", "/etc", "tiny/..", "tiny\0", "", ".", "TINY", "tiny/model.bin", "~/tiny", "..%2ftiny"]
+)
+def test_a_name_that_is_a_path_is_the_name_of_no_model(tmp_path: Path, cache: Path, name: str) -> None:
+    put(tmp_path / "tiny")
+    with pytest.raises(UnknownModel):
+        locate(manifest(), tmp_path, name, hub_cache=cache)
+
+
+@pytest.mark.parametrize("path", ["../model.bin", "/etc/passwd", "a/../../b", ""])
+def test_a_manifest_whose_file_lies_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="below the model's folder"):
+        manifest(model(files=[pinned(path, WEIGHTS)]))
+
+
+def test_what_is_no_regular_file_is_missing_whatever_its_size(tmp_path: Path, cache: Path) -> None:
+    folder = put(tmp_path / "tiny")
+    (folder / "config.json").unlink()
+    for replace in (
+        lambda path: os.mkfifo(path),
+        lambda path: path.mkdir(),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+    ):
+        replace(folder / "config.json")
+        with pytest.raises(ModelMissing):
+            locate(manifest(), tmp_path, "tiny", hub_cache=cache)
+        path = folder / "config.json"
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_link_to_other_bytes_is_not_used_wherever_it_leads(tmp_path: Path, cache: Path) -> None:
+    """Links may lead out of the folder, as the hub's own do: only the pinned bytes are ever used."""
+    folder = put(tmp_path / "tiny")
+    (tmp_path / "elsewhere").write_bytes(WEIGHTS[::-1])
+    (folder / "model.bin").unlink()
+    (folder / "model.bin").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelCorrupt):
+        locate(manifest(), tmp_path, "tiny", hub_cache=cache)

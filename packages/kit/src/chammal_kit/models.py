@@ -10,6 +10,7 @@ hub's own cache, and only when every file has the pinned sha256.
 """
 
 import hashlib
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -308,7 +309,9 @@ def _folders(model: Model, models_dir: Path, hub_cache: Path) -> Iterator[Path]:
 
 
 def _size(path: Path) -> int | None:
+    """None for what is no regular file that can be reached. Links are followed: the hub's cache is made of them."""
     try:
-        return path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
+        status = path.stat()
+    except OSError:
         return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
