@@ -98,7 +98,7 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         if answer.connection is not None and answer.connection.protocol is not None:
             answer.connection.protocol.read_timeout = None
             answer.connection.protocol.start_timeout()  # with none, so this ends the one that runs
-        return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=_Answer(answer, upload))
+        return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=Answer(answer, upload))
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -229,15 +229,23 @@ class _Upload:
         wire.abort()
 
 
-class _Answer(httpx2.AsyncByteStream):
+class Answer(httpx2.AsyncByteStream):
     """Its own iterator, since one is made for each answer."""
 
     def __init__(self, answer: aiohttp.ClientResponse, upload: _Upload | None) -> None:
         self._answer = answer
         self._upload = upload
 
-    def __aiter__(self) -> "_Answer":
+    def __aiter__(self) -> "Answer":
         return self
+
+    def here(self) -> bytes | None:
+        """What has come already, b"" at the end; None where it must be waited for."""
+        content = self._answer.content
+        if content.exception() is not None:
+            return None
+        piece = content.read_nowait()
+        return piece if piece or content.is_eof() else None
 
     async def __anext__(self) -> bytes:
         try:

@@ -7,6 +7,7 @@ from typing import cast
 import httpx2
 
 from chammal_contracts.stages import FailureType
+from chammal_kit.http_transport import Answer
 from chammal_kit.upstream_errors import Evidence, UpstreamError, from_status, from_transport, unusable
 from chammal_kit.upstream_policy import Timeouts
 
@@ -87,14 +88,8 @@ class Exchange:
             # whoever comes back late for the next piece is to blame, unless the pieces themselves came too slowly
             raise self._late(Evidence.NONE if now - self._given_at > _PROMPT_SECONDS else None)
         limit = now + self._timeouts.idle if self._received else self._sent_at + self._timeouts.first_byte
-        assert self._chunks is not None  # noqa: S101
-        try:
-            async with asyncio.timeout_at(min(limit, self._deadline)):
-                chunk = await anext(self._chunks, None)
-        except TimeoutError:
-            raise self._late() if self._deadline <= limit else self._silent() from None
-        except httpx2.TransportError as error:
-            raise from_transport(self._name, error, self.status) from error
+        here = self._chunks.here() if isinstance(self._chunks, Answer) else None
+        chunk = await self._next(limit) if here is None else here or None
         if chunk is not None:
             given_at = self._loop.time()
             if not self._received:  # a consumer's own time does not count
@@ -104,6 +99,16 @@ class Exchange:
                 raise self._too_large()
             self._given_at = given_at
         return chunk
+
+    async def _next(self, limit: float) -> bytes | None:
+        assert self._chunks is not None  # noqa: S101
+        try:
+            async with asyncio.timeout_at(min(limit, self._deadline)):
+                return await anext(self._chunks, None)
+        except TimeoutError:
+            raise self._late() if self._deadline <= limit else self._silent() from None
+        except httpx2.TransportError as error:
+            raise from_transport(self._name, error, self.status) from error
 
     async def read(self) -> bytes:
         first = await self.chunk()
