@@ -145,6 +145,20 @@ def test_a_key_added_to_the_file_is_valid_without_a_restart(
     assert client.get("/v1/failures", headers=ask).status_code == 200
 
 
+def test_a_broken_file_of_keys_is_told_to_operators(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chammal_kit.keys._LOOK_SECONDS", 0.0)
+    path = tmp_path / "keys"
+    path.write_text(KEYS["operations"][1].line(), encoding="utf-8")
+    client = serve(keys=None, keys_file=path)
+    path.write_text("nonsense", encoding="utf-8")
+    told = client.get("/ready", headers={"X-API-Key": key("operations")}).json()
+    assert "keys" in told["degraded"]
+    assert "line 1" in told["checks"][-1]["reason"]
+    assert client.get("/ready").json()["checks"] == []
+
+
 def test_keys_that_cannot_be_read_keep_the_service_from_starting(settings: ApiSettings, tmp_path: Path) -> None:
     with pytest.raises(KeysBroken):
         make_door(settings.model_copy(update={"keys": SecretStr("chm_the-key-itself")}))

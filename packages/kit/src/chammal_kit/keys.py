@@ -154,8 +154,7 @@ class KeyRing:
 
         Half of the digest selects, all of it is compared in constant time: timing tells a caller nothing of use.
         """
-        if self._path is not None and self._clock() >= self._look_at:
-            self._look(self._path)
+        self.refresh()
         digest = hashlib.sha256(secret).digest()
         key = self._keys.get(digest[:_SELECTOR_BYTES])
         if key is None or not hmac.compare_digest(bytes.fromhex(key.sha256), digest):
@@ -164,6 +163,11 @@ class KeyRing:
 
     def expired(self, key: ApiKey) -> bool:
         return key.expires is not None and key.expires.timestamp() <= self._now()
+
+    def refresh(self) -> None:
+        """Looks at the file, once a second."""
+        if self._path is not None and self._clock() >= self._look_at:
+            self._look(self._path)
 
     def _look(self, path: Path) -> None:
         self._look_at = self._clock() + _LOOK_SECONDS

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from chammal_api.state import state_of
 from chammal_contracts.failures import FailureReport
-from chammal_contracts.health import Readiness
+from chammal_contracts.health import Check, Readiness
 from chammal_contracts.stages import Stage
 from chammal_kit.door import OPERATORS, Door
 
@@ -22,7 +22,28 @@ async def get_ready(request: Request, response: Response) -> Readiness:
     readiness = await state_of(request)["dependencies"].check()
     response.status_code = 200 if readiness.ready else 503
     door: Door = request.app.state.door
-    return readiness if door.may(request.scope, OPERATORS) else Readiness(ready=readiness.ready)
+    if not door.may(request.scope, OPERATORS):
+        return Readiness(ready=readiness.ready)
+    broken = _broken_keys(door)
+    return _with(readiness, broken) if broken else readiness
+
+
+def _broken_keys(door: Door) -> Check | None:
+    if door.keys is None:
+        return None
+    door.keys.refresh()
+    if door.keys.problem is None:
+        return None
+    hint = "The keys from before stay valid. chammal keys check FILE names the line."
+    return Check(name="keys", ready=False, reason=door.keys.problem, hint=hint)
+
+
+def _with(readiness: Readiness, failing: Check) -> Readiness:
+    return Readiness(
+        ready=readiness.ready,
+        degraded=[*readiness.degraded, failing.name],
+        checks=[*readiness.checks, failing],
+    )
 
 
 @router.get("/v1/failures")
