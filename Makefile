@@ -2,6 +2,7 @@
 PYTHON ?= python3
 export CHAMMAL_MODELS_DIR ?= models
 SECONDS ?= 120
+SERVICE ?= pypi
 
 bin := .venv/bin
 installed := .venv/.installed
@@ -52,6 +53,13 @@ bench-faults: $(installed) ## the mesh at five times its capacity, and with a se
 fuzz: $(installed) ## broken media and frames against stt, for SECONDS=120 in all
 	@set -- fuzz/*.py; for script; do $(bin)/python $$script --seconds $$(($(SECONDS) / $$#)) || exit 1; done
 
+audit: $(installed) ## known faults and licences of all pinned dependencies; asks SERVICE=pypi or osv over the network
+	$(bin)/pytest tests/docs/test_licences.py
+	$(bin)/pip-audit --strict --progress-spinner off --disable-pip --require-hashes --vulnerability-service $(SERVICE) -r requirements/dev.txt -r requirements/build.txt
+
+test-contract: $(installed) ## the OpenAPI documents and live messages against real processes, for long
+	CHAMMAL_TEST_EXAMPLES=150 $(bin)/pytest tests/contract
+
 lock: ## renew requirements/*.txt (needs uv)
 	requirements/lock.sh
 
@@ -65,4 +73,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-faults test-compose check bench bench-stt bench-faults lock help
+.PHONY: run demo models test test-faults test-contract test-compose audit check bench bench-stt bench-faults lock help
