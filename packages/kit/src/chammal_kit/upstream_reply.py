@@ -16,8 +16,7 @@ T = TypeVar("T")
 _SHAPE = bytes(
     ord("0") if chr(byte) in "0123456789" else ord("e") if chr(byte) in "eE" else byte for byte in range(256)
 )
-_MAY_OVERFLOW = (b"e000", b"e+000", b"0" * 309)
-"""Exponents of three digits and numbers of 309, once every digit is a 0. Searching so takes a tenth of two patterns."""
+_MANY_DIGITS = b"0" * 309
 
 
 @dataclass(slots=True)
@@ -47,8 +46,8 @@ def read_json(body: bytes | str) -> Any:
     """Raises ValueError, also for NaN, infinities, numbers that overflow, and nesting that would end the stack."""
     value = pydantic_core.from_json(body, allow_inf_nan=False)
     raw = body.encode() if isinstance(body, str) else body
-    shape = raw.translate(_SHAPE)
-    if any(part in shape for part in _MAY_OVERFLOW):  # every parser reads 1e999 as infinity
+    shape = raw.translate(_SHAPE)  # to look for three fixed strings takes a tenth of what two patterns take
+    if b"e000" in shape or b"e+000" in shape or _MANY_DIGITS in shape:  # every parser reads 1e999 as infinity
         json.loads(raw, parse_float=_finite)
     return value
 
