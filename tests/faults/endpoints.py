@@ -6,6 +6,7 @@ import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from tests.faults.service import ROOT
 CALLER_SECONDS = 30
 """Longer than anything may take: who waits for this has met a hang."""
 RECORDING = ROOT.parent / "shared" / "audio" / "en_jfk.flac"
+SPEECH_SECONDS = 2
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
@@ -38,27 +40,27 @@ class Seen:
     """It says that it is JSON, and is none."""
     seconds: float = 0.0
     request_id: str = ""
+    padding: int = 0
     error_event: dict[str, Any] | None = None
     """What a stream or a live session said of its own failure."""
 
 
-def call(endpoint: Endpoint, url: str, agent_url: str | None = None) -> Seen:
-    seen = Seen(request_id=f"cell-{uuid4().hex[:12]}")
+def call(endpoint: Endpoint, url: str, agent_url: str | None = None, *, padding: int = 0) -> Seen:
+    """`padding`: so many bytes more in a recording that is uploaded."""
+    seen = Seen(request_id=f"cell-{uuid4().hex[:12]}", padding=padding)
     started = time.monotonic()
     _DRIVERS[endpoint](url, seen, agent_url)
     seen.seconds = time.monotonic() - started
     return seen
 
 
-def recording(seconds: float = 1.5) -> bytes:
-    """Speech, short, so that recognising it costs little."""
-    return _RECORDINGS.setdefault(seconds, _cut(seconds))
+def recording(padding: int = 0) -> bytes:
+    """Speech, short, so that recognising it costs little; behind it a chunk that says nothing."""
+    return _short_speech() + (b"junk" + padding.to_bytes(4, "little") + bytes(padding) if padding else b"")
 
 
-_RECORDINGS: dict[float, bytes] = {}
-
-
-def _cut(seconds: float) -> bytes:
+@cache
+def _short_speech() -> bytes:
     import av  # only to make the sample; what is tested decodes in its own process
 
     samples = bytearray()
@@ -72,7 +74,7 @@ def _cut(seconds: float) -> bytes:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(16_000)
-        writer.writeframes(bytes(samples[: int(seconds * 16_000) * 2]))
+        writer.writeframes(bytes(samples[: SPEECH_SECONDS * 16_000 * 2]))
     return file.getvalue()
 
 
@@ -131,7 +133,7 @@ def _transcribe(**fields: str) -> "Driver":
         form = {"language": "en", "incomplete_elements_check": "true", **fields}
         if agent_url:
             form["agent_url"] = agent_url
-        _send(seen, "POST", f"{url}/transcribe", files={"file": recording()}, data=form)
+        _send(seen, "POST", f"{url}/transcribe", files={"file": recording(seen.padding)}, data=form)
 
     return drive
 
@@ -139,7 +141,7 @@ def _transcribe(**fields: str) -> "Driver":
 def _transcriptions(**fields: str) -> "Driver":
     def drive(url: str, seen: Seen, _: str | None) -> None:
         form = {"model": "whisper-1", "language": "en", **fields}
-        _send(seen, "POST", f"{url}/v1/audio/transcriptions", files={"file": recording()}, data=form)
+        _send(seen, "POST", f"{url}/v1/audio/transcriptions", files={"file": recording(seen.padding)}, data=form)
 
     return drive
 

@@ -4,7 +4,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from chammal.faults.fault import Fault, FaultKind
 from chammal_contracts.stages import BreakerState
 from tests.faults.endpoints import call
 from tests.faults.matrix import By, Cell, Endpoint
-from tests.faults.mesh import BACKENDS, Mesh, Scene
+from tests.faults.mesh import BACKENDS, MODEL, Mesh, Scene
 from tests.faults.service import Service
 
 NOWHERE = "http://no-such-host.invalid:80"
 RESET_SECONDS = 30
+PADDING = 1 << 21
+"""Bytes behind a recording, so that its upload is kept on disk."""
 _NOTHING = Fault(kind=FaultKind.REFUSE)
 
 
@@ -34,6 +36,8 @@ class Staged:
     """The name of the upstream at its observer."""
     lasting: bool = False
     """It does not heal between cells, so that an open breaker stays: then its observer starts anew."""
+    padding: int = 0
+    """Of the recordings that are sent."""
 
 
 @contextmanager
@@ -128,33 +132,51 @@ def starve(victim: Service) -> None:
 
 def _by_files(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     addresses, env = dict(mesh.direct), {}
-    if cell.upstream == "disk":
-        full = stack.enter_context(mesh.full_disk())
-        env = {"TMPDIR": str(full)}
+    if cell.fault_name == "disk_full":
+        disk = stack.enter_context(mesh.small_disk())
+        if cell.upstream == "disk":
+            env = {"TMPDIR": str(disk)}
+        else:
+            addresses["stt"] = mesh.extra_stt({"TMPDIR": str(disk)}).url
     else:
         stt = cell.upstream == "stt_files"
         empty = mesh.folder / "no-models"
         empty.mkdir(exist_ok=True)
-        folder = (
-            empty if cell.fault_name == "model_missing" else mesh.corrupt_models("whisper-tiny.en" if stt else "kokoro")
-        )
+        folder = empty if cell.fault_name == "model_missing" else mesh.corrupt_models(MODEL if stt else "kokoro")
         made = (mesh.extra_stt if stt else mesh.extra_tts)({"CHAMMAL_MODELS_DIR": str(folder)})
         addresses["stt" if stt else "tts"] = made.url
     scene = Scene(mesh.make_api(addresses, **env), mesh.direct_gateway, mesh.direct["agent"])
     _started(mesh, stack)
-    return Staged(scene, _nothing, _nothing, cell.row.stage, lasting=True)
+    if cell.fault_name != "disk_full":
+        return Staged(scene, _nothing, _nothing, cell.row.stage, lasting=True)
+    _use(scene)  # where temporary files go is found out at the first
+    return Staged(scene, lambda: _fill(disk), lambda: (disk / "taken").unlink(), cell.row.stage, padding=PADDING)
+
+
+def _use(scene: Scene) -> None:
+    give_up = time.monotonic() + RESET_SECONDS
+    while call(Endpoint.TRANSCRIBE, scene.api.url, padding=PADDING).headers.get("chammal-degraded"):
+        assert time.monotonic() < give_up, "the mesh with a disk of its own does not come up"
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "taken").open("wb", buffering=0) as taken, suppress(OSError):
+        while True:
+            taken.write(bytes(4096))
 
 
 def make_whole(mesh: Mesh, stage: Staged, cell: Cell) -> None:
     """Every breaker that this cell looks at is closed. A lasting fault's observer starts anew for that."""
     scene = stage.scene
-    watches = [("api", name) for name in ("stt", "llm-gateway", "tts")]
+    watches = [("api", name) for name in ("stt", "llm-gateway", "tts") if scene.api.process]
     if cell.row.observer == "llm-gateway":
         watches.append(("llm-gateway", stage.watched))
     if cell.upstream == "agent":
         watches.append(("api", stage.watched))
     if stage.lasting:
         for service, observer in ((scene.api, "api"), (scene.gateway, "llm-gateway")):
+            if service.process is None:
+                continue
             if any(scene.breaker(o, name) not in (BreakerState.CLOSED, None) for o, name in watches if o == observer):
                 service.kill()
                 service.start()
@@ -169,9 +191,11 @@ def make_whole(mesh: Mesh, stage: Staged, cell: Cell) -> None:
 def _poke(scene: Scene, *, agent: bool) -> None:
     """Health checks let open breakers probe; a good answer of each service closes its own."""
     with httpx2.Client(timeout=20, trust_env=False) as client:
-        for url in (f"{scene.gateway.url}/ready", f"{scene.api.url}/ready"):
-            client.get(url)
+        for service in (scene.gateway, scene.api):
+            if service.process:
+                client.get(f"{service.url}/ready")
     call(Endpoint.GATEWAY_CHAT, scene.gateway.url)
-    call(Endpoint.MODELS, scene.api.url)
+    if scene.api.process:
+        call(Endpoint.MODELS, scene.api.url)
     if agent:
         call(Endpoint.TRANSCRIBE, scene.api.url, scene.agent_url)

@@ -120,6 +120,8 @@ class UpstreamRow(Strict):
     observer: Literal["api", "llm-gateway"]
     """Whose breaker stands before it."""
     stage: Stage
+    service: str | None = None
+    """Its name at /ready, where that is another than its own here."""
     last: bool = False
     expect: dict[Endpoint, Expected]
 

@@ -96,17 +96,19 @@ class Mesh:
             agent,
         )
         self.direct_scene = Scene(self.make_api(self.direct), self.direct_gateway, self.direct["agent"])
+        self._known = len(self._services)
 
-    def start(self) -> None:
-        for service in self._services:
-            if service.process is None:
-                service.start()
-        for service in self._services:
+    def start(self, *, gateway_alone: bool = False) -> None:
+        started = [self.vllm, self.gateway, self.direct_gateway] if gateway_alone else list(self._services)
+        for service in started:
+            service.start()
+        for service in started:
             service.wait_ready()
 
     def take_new(self) -> list[Service]:
-        """Those that were made and not started."""
-        return [service for service in self._services if service.process is None]
+        """Those that were made since it was asked last."""
+        new, self._known = self._services[self._known :], len(self._services)
+        return new
 
     def close(self) -> None:
         self.proxies.heal()
@@ -133,6 +135,7 @@ class Mesh:
                 "CHAMMAL_LLM_TOTAL_SECONDS": "1.5",
                 "CHAMMAL_LLM_READY_SECONDS": "1",
                 "CHAMMAL_LLM_READY_CACHE_SECONDS": "0",
+                "CHAMMAL_LLM_READY_FRESH_SECONDS": "0",
                 "CHAMMAL_LLM_NAMES_SECONDS": "0",
                 "CHAMMAL_LLM_BREAKER_FAILURES": "1",
                 "CHAMMAL_LLM_BREAKER_OPEN_SECONDS": "1",
@@ -175,17 +178,11 @@ class Mesh:
         return self._service("chammal_tts", "CHAMMAL_TTS", env, ready_path="/health")
 
     @contextmanager
-    def full_disk(self) -> Iterator[Path]:
-        """A file system of 64 KiB without room, as a folder for temporary files. Needs root."""
+    def small_disk(self) -> Iterator[Path]:
+        """A file system of its own as a folder for temporary files. Needs root."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True, capture_output=True)
         try:
-            with (folder / "taken").open("wb", buffering=0) as taken:
-                try:
-                    while True:
-                        taken.write(bytes(4096))
-                except OSError:
-                    pass
             yield folder
         finally:
             subprocess.run(["umount", "-l", folder], check=False, capture_output=True)

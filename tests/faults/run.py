@@ -39,12 +39,12 @@ def _run(mesh: Mesh, stage: Staged, cell: Cell) -> Result:
     stage.begin()
     try:
         if cell.expected.counts:
-            call(_PROVOKING[cell.row.stage], url)
-        seen = call(cell.endpoint, url, agent)
+            call(_PROVOKING[cell.row.stage], url, padding=stage.padding)
+        seen = call(cell.endpoint, url, agent, padding=stage.padding)
         wrong = list(differences(cell, seen))
         paused = cell.fault_name == "paused" and cell.row.observer == "llm-gateway" and cell.upstream == "llm-gateway"
         if not paused:
-            wrong += side_effects(cell, seen, scene, stage.watched, before, lines)
+            wrong += side_effects(cell, seen, stage, before, lines)
     finally:
         stage.end()
     return Result(cell, seen, wrong)

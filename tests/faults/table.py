@@ -32,8 +32,8 @@ _NAMES = {
 def render(matrix: Matrix) -> str:
     every = list(cells(matrix))
     parts = [
-        f"{len(every)} cells: {len(matrix.upstreams)} upstreams × {len(matrix.faults)} faults × {len(Endpoint)} endpoints,"
-        " less what cannot be.",
+        f"{len(every)} cells: {len(matrix.upstreams)} upstreams × {len(matrix.faults)} faults × {len(Endpoint)} "
+        "endpoints, less what cannot be.",
         "\n".join(_faults(matrix)),
         *("\n".join(_upstreams(matrix, names, every)) for names in _alike(matrix)),
         "\n".join(_exceptions(matrix)),

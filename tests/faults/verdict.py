@@ -9,6 +9,7 @@ from chammal_contracts.errors import ProblemBody
 from chammal_contracts.stages import StageStatus
 from chammal_contracts.transcribe import Finding, TranscribeResult
 from tests.faults.endpoints import Seen
+from tests.faults.injection import Staged
 from tests.faults.matrix import Cell, Endpoint, Flag
 from tests.faults.mesh import Scene, Series, name_of
 
@@ -67,7 +68,7 @@ def _body(cell: Cell, seen: Seen) -> Iterator[str]:
         yield from _result(cell, TranscribeResult.model_validate(seen.body))
     if expected.not_ready:
         failing = [check["name"] for check in seen.body["checks"] if not check["ready"]]
-        if cell.upstream not in failing:
+        if (cell.row.service or cell.upstream) not in failing:
             yield f"/ready does not name it: {failing}"
     if expected.counts:
         row = next(row for row in seen.body["stages"] if row["stage"] == cell.row.stage)
@@ -99,18 +100,19 @@ def _result(cell: Cell, result: TranscribeResult) -> Iterator[str]:
         yield "a dummy has a text"
     if result.is_agent_dummy and result.agent_analysis is not None:
         yield "a dummy has an analysis"
-    if reports and result.incomplete_elements and result.agent_analysis is None:
-        if {e.verdict for e in result.incomplete_elements.elements} != {Finding.NOT_EVALUATED}:
-            yield "there is a verdict without an analysis"
+    verdicts = {e.verdict for e in result.incomplete_elements.elements} if result.incomplete_elements else set()
+    if result.agent_analysis is None and verdicts - {Finding.NOT_EVALUATED}:
+        yield "there is a verdict without an analysis"
     for report in result.stages:
         if report.status is StageStatus.DUMMY and not report.error:
             yield f"{report.stage} does not say why"
 
 
 def side_effects(
-    cell: Cell, seen: Seen, scene: Scene, watched: str, before: dict[str, Series], lines: tuple[int, int]
+    cell: Cell, seen: Seen, stage: Staged, before: dict[str, Series], lines: tuple[int, int]
 ) -> Iterator[str]:
     """Breaker, metric and log."""
+    scene, watched = stage.scene, stage.watched
     expected = cell.expected
     if cell.breaker:
         state = scene.breaker(cell.row.observer, watched)
@@ -121,7 +123,7 @@ def side_effects(
         if not _grown(scene, before, wanted):
             yield f"no metric of {wanted} has grown"
     for pattern in (expected.log, expected.log_any):
-        if pattern is None:
+        if pattern is None or (stage.lasting and pattern == expected.log_any):  # it was said when the fault began
             continue
         wanted_line = pattern.replace("@", re.escape(cell.upstream))
         if pattern == expected.log:
