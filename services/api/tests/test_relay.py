@@ -115,6 +115,20 @@ def test_a_missing_model_is_told_with_the_command_that_brings_it(client: TestCli
     assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed", "other models may be there"
 
 
+def test_a_service_that_sheds_load_is_asked_once_each_time_and_its_words_and_wait_are_passed_on(
+    client: TestClient, mesh: Mesh, caplog: pytest.LogCaptureFixture
+) -> None:
+    mesh.says(
+        SPEECH, Problem(503, ErrorCode.OVERLOADED, "full").body().model_dump(mode="json"), 503, {"Retry-After": "1"}
+    )
+    for _ in range(20):
+        answer = client.post(SPEECH, json={"input": "x"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert (answer.headers["Retry-After"], len(answer.json()["attempts"])) == ("1", 1)
+    assert client.get("/v1/failures").json()["stages"][2]["breaker"] == "closed"
+    assert "ERROR" not in {record.levelname for record in caplog.records}
+
+
 def test_a_failed_service_is_a_problem_that_names_it(client: TestClient, mesh: Mesh) -> None:
     mesh.says(SPEECH, {}, status=500)
     answer = client.post(SPEECH, json={"input": "x"})

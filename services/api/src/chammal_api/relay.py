@@ -1,6 +1,7 @@
 """Passes a request through to a service and its answer back, byte for byte, once that is known to be an answer."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
@@ -123,7 +124,7 @@ class Relay(Response):
             await send({"type": "http.response.body", "body": error.body})
         except UpstreamError as error:
             self._count(StageStatus.DUMMY, started)
-            log.error("%s brought no whole answer: %s", self._path, describe(error))
+            log.log(_level(error), "%s brought no whole answer: %s", self._path, describe(error))
             if not answering:
                 error.attempts = error.attempts or attempts
                 raise _problem(error) from error
@@ -146,6 +147,12 @@ def _start(status: int, headers: Mapping[str, str], length: int | None = None) -
         "status": status,
         "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.items()],
     }
+
+
+def _level(error: UpstreamError) -> int:
+    """A service that sheds load is not at fault, and there may be a hundred such answers a second."""
+    told = words_for_the_caller(error)
+    return logging.INFO if told is not None and told.code is ErrorCode.OVERLOADED else logging.ERROR
 
 
 def _problem(error: UpstreamError) -> Problem:
