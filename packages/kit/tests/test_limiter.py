@@ -163,6 +163,17 @@ def test_retry_after_is_what_it_takes_to_do_what_is_there(clock: Clock) -> None:
     assert refused(subject).headers["Retry-After"] == "4"
 
 
+def test_the_drain_rate_is_learned_where_batches_end_together(clock: Clock) -> None:
+    subject = limiter(clock, least=8)
+    for _ in range(10):
+        permits = fill(subject)
+        refused(subject)
+        clock.now += 2.0
+        for permit in permits:
+            permit.leave()
+    assert subject.drain_rate == pytest.approx(4.0, rel=0.2)
+
+
 def test_the_drain_rate_is_not_learned_while_there_is_little_to_do(clock: Clock) -> None:
     subject = limiter(clock)
     for _ in range(10):

@@ -56,9 +56,7 @@ class ShedReason(StrEnum):
 
 
 class Limiter:
-    """with limiter.admit():                 # raises a 503 Problem, never waits
-    …; limiter.waited(seconds)        # once for each piece of work, when the model takes it up
-    """
+    """`with limiter.admit(): …` for each request, and `limiter.waited(…)` for each piece of work the model takes up."""
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class Limiter:
         self.policy = policy
         self.in_flight = 0
         self.drain_rate: float | None = None
-        """Requests a second that leave while there are at least `least`; None before that ever was."""
+        """Requests a second that leave while others are refused, or at least `least` are there; None until then."""
         self._least = min(policy.least, policy.most)
         self._limit = float(max(self._least, min(policy.start, policy.most)))
         self._clock = clock
@@ -83,6 +81,7 @@ class Limiter:
         self._lowered_at = -math.inf
         self._done = 0
         self._fewest = 0
+        self._refused = False
 
     @property
     def limit(self) -> int:
@@ -91,7 +90,7 @@ class Limiter:
     def admit(self) -> "Permit":
         """A place until the permit leaves. Raises Problem where there is none, or the caller's deadline is too near."""
         if self.in_flight >= self.limit:
-            self._reached = True
+            self._reached = self._refused = True
             raise self._shed(ShedReason.FULL, "As much is being done here as can be in good time.")
         deadline = current_deadline()
         expected = self._expected_seconds()
@@ -135,13 +134,14 @@ class Limiter:
         self._reached = False
 
     def _learn_rate(self, now: float) -> None:
-        if self._fewest >= self._least and self._done:
+        if (self._refused or self._fewest >= self._least) and self._done:
             rate = self._done / (now - self._counted_from)
             known = self.drain_rate
             self.drain_rate = rate if known is None else known + _RATE_WEIGHT * (rate - known)
         self._counted_from = now
         self._done = 0
         self._fewest = self.in_flight
+        self._refused = False
 
     def _expected_seconds(self) -> float:
         """In which what is here is done, where there is enough of it to tell."""
