@@ -1,6 +1,7 @@
 """Whether the services behind this one are ready, asked of them and kept for a moment."""
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping
 
@@ -38,7 +39,8 @@ class Dependencies:
             if not check.ready and check.name not in known_failing:
                 log.warning("%s is not ready: %s", check.name, check.reason)
         self._known = Readiness(ready=len(failing) < len(checks), degraded=failing, checks=checks)
-        self._known_until = time.monotonic() + self._cache_seconds
+        spread = random.uniform(0.8, 1.2)  # noqa: S311  many apis shall not ask one service at once
+        self._known_until = time.monotonic() + self._cache_seconds * spread
 
     async def _ask(self, name: str) -> Check:
         started = time.monotonic()
