@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.faults.matrix import Endpoint
-from tests.faults.service import ROOT
+from tests.faults.service import HTTP, ROOT
 
 CALLER_SECONDS = 30
 """Longer than anything may take: who waits for this has met a hang."""
@@ -80,10 +80,8 @@ def _short_speech() -> bytes:
 
 def _send(seen: Seen, method: str, url: str, **what: Any) -> None:
     try:
-        with (
-            httpx2.Client(timeout=CALLER_SECONDS, trust_env=False) as client,
-            client.stream(method, url, headers={"X-Request-Id": seen.request_id}, **what) as answer,
-        ):
+        asked = HTTP.stream(method, url, headers={"X-Request-Id": seen.request_id}, timeout=CALLER_SECONDS, **what)
+        with asked as answer:
             seen.status = answer.status_code
             seen.headers = {name.lower(): value for name, value in answer.headers.items()}
             body = _read(seen, answer)

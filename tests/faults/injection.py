@@ -8,14 +8,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
 from chammal.faults.fault import Fault, FaultKind
 from chammal_contracts.stages import BreakerState
 from tests.faults.endpoints import call
 from tests.faults.matrix import By, Cell, Endpoint
 from tests.faults.mesh import BACKENDS, MODEL, Mesh, Scene
-from tests.faults.service import Service
+from tests.faults.service import HTTP, Service
 
 NOWHERE = "http://no-such-host.invalid:80"
 RESET_SECONDS = 30
@@ -190,10 +188,9 @@ def make_whole(mesh: Mesh, stage: Staged, cell: Cell) -> None:
 
 def _poke(scene: Scene, *, agent: bool) -> None:
     """Health checks let open breakers probe; a good answer of each service closes its own."""
-    with httpx2.Client(timeout=20, trust_env=False) as client:
-        for service in (scene.gateway, scene.api):
-            if service.process:
-                client.get(f"{service.url}/ready")
+    for service in (scene.gateway, scene.api):
+        if service.process:
+            HTTP.get(f"{service.url}/ready", timeout=20)
     call(Endpoint.GATEWAY_CHAT, scene.gateway.url)
     if scene.api.process:
         call(Endpoint.MODELS, scene.api.url)

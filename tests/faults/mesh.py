@@ -1,6 +1,7 @@
 """The mesh under test: real services, with a fault proxy before each thing that one of them calls."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,11 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 
 from chammal_contracts.stages import BreakerState
 from tests.faults.proxies import Proxies
-from tests.faults.service import Service
+from tests.faults.service import HTTP, Service
 
 STAGE_SECONDS = 2.5
 """Longest wait of the api for one stage."""
@@ -21,6 +21,8 @@ BACKENDS = ("vllm", "ollama", "openai", "anthropic", "llamacpp")
 MODEL = "whisper-tiny.en"
 
 Series = dict[str, float]
+_SAMPLE = re.compile(r"^(chammal_\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 class Scene:
@@ -47,14 +49,13 @@ class Scene:
 def read_metrics(url: str) -> Series:
     """By name and labels in alphabetical order."""
     try:
-        text = httpx2.get(f"{url}/metrics", timeout=5, trust_env=False).text
+        text = HTTP.get(f"{url}/metrics", timeout=5).text
     except httpx2.TransportError:  # killed or paused: that is what is tested
         return {}
-    return {
-        name_of(sample.name, sample.labels): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    series = {}
+    for found in _SAMPLE.finditer(text):
+        series[name_of(found[1], dict(_LABEL.findall(found[2])))] = float(found[3])
+    return series
 
 
 def name_of(name: str, labels: dict[str, str]) -> str:

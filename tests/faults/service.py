@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
 
 
+HTTP = httpx2.Client(trust_env=False, verify=False, limits=httpx2.Limits(max_keepalive_connections=0))
+"""For all requests of the tests, each on a connection of its own: making a client costs more than a cell may."""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -74,7 +78,7 @@ class Service:
             assert self.process is not None
             assert self.process.poll() is None, f"{self.module} ended:\n" + "\n".join(self.lines[-30:])
             try:
-                if httpx2.get(self.url + self._ready_path, timeout=10, trust_env=False).status_code in statuses:
+                if HTTP.get(self.url + self._ready_path, timeout=10).status_code in statuses:
                     return
             except httpx2.TransportError:
                 pass

@@ -138,7 +138,7 @@ def side_effects(
 
 def _grown(scene: Scene, before: dict[str, Series], wanted: list[str]) -> bool:
     """A live session is counted a moment after its caller has seen its end."""
-    give_up = time.monotonic() + 2
+    give_up = time.monotonic() + 5
     while True:
         after = scene.series()
         if any(after[o].get(name, 0) > before[o].get(name, 0) for o in after for name in wanted):
