@@ -317,6 +317,24 @@ async def test_impatient_callers_do_not_open_the_breaker_by_way_of_the_upstream_
         assert subject.breaker.state is BreakerState.OPEN
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("Accept", "a\x01b"), ("Accept", "한국어"), ("Content-Length", "5"), ("Content-Length", "-1")]
+)
+async def test_a_request_that_cannot_be_sent_is_the_caller_s_fault_and_not_the_upstream_s(
+    faults: Any, name: str, value: str
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    faults.always(OK)
+    async with using(faults, retries=1) as subject:
+        for _ in range(10):
+            error = await failing(subject, json=None, body=pieces, headers={name: value})
+            assert isinstance(error, UpstreamRejected)
+            assert (error.failure, error.http_status) == (FailureType.REJECTED, None)
+        assert subject.breaker.state is BreakerState.CLOSED
+
+
 # Slow calls
 
 

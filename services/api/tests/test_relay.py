@@ -60,6 +60,16 @@ def test_an_upload_that_hides_its_size_stops_at_the_limit(client: TestClient, me
     assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed"
 
 
+@pytest.mark.parametrize("content_type", [b"multipart/form-data; boundary=\xe9", "text/plain; x=한".encode()])
+def test_a_header_that_cannot_be_passed_on_is_the_callers_mistake(
+    client: TestClient, mesh: Mesh, content_type: bytes
+) -> None:
+    for _ in range(6):
+        answer = client.post(STT, content=b"x", headers=[(b"Content-Type", content_type)])
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert client.get("/v1/failures").json()["stages"][0]["breaker"] == "closed"
+
+
 def test_an_answer_arrives_piece_by_piece(client: TestClient, mesh: Mesh) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for piece in (b"one", b"two", b"three"):

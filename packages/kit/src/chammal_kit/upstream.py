@@ -28,7 +28,7 @@ from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
 from chammal_kit.retry import Retrier
 from chammal_kit.upstream_call import Body, Call, FilePart, Lease, Streaming, StreamReply
-from chammal_kit.upstream_errors import Evidence, UpstreamError, UpstreamRejected, unusable
+from chammal_kit.upstream_errors import Evidence, UpstreamError, UpstreamRejected, unsendable, unusable
 from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
 from chammal_kit.upstream_exchange import Exchange
 from chammal_kit.upstream_policy import Timeouts, UpstreamPolicy
@@ -265,11 +265,17 @@ class Upstream:
         share = self.policy.breaker.slow_share
         lease = Lease(permit, self.bulkhead, exchange, share, partial(self._record, call, started))
         try:
-            await exchange.send(self._transport, self._build(call, exchange))
+            await exchange.send(self._transport, self._request(call, exchange))
         except BaseException as error:
             await lease.finish(error)
             raise
         return lease
+
+    def _request(self, call: Call, exchange: Exchange) -> httpx2.Request:
+        try:
+            return self._build(call, exchange)
+        except UnicodeEncodeError:
+            raise unsendable(self.name, "a header is not ASCII") from None
 
     async def _fetch(self, call: Call, parse: Callable[[Reply[None]], Any] | None) -> Reply[Any]:
         lease = await self._open(call)

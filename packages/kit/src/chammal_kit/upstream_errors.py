@@ -75,12 +75,18 @@ _TRANSPORT_FAILURES: tuple[tuple[type[httpx2.TransportError], FailureType], ...]
     (httpx2.PoolTimeout, FailureType.CONNECT_TIMEOUT),
     (httpx2.TimeoutException, FailureType.READ_TIMEOUT),
     (httpx2.ConnectError, FailureType.CONNECT_ERROR),
-    (httpx2.LocalProtocolError, FailureType.INVALID_RESPONSE),
     (httpx2.UnsupportedProtocol, FailureType.CONNECT_ERROR),
 )
 
 
+def unsendable(upstream: str, detail: str) -> UpstreamRejected:
+    """A header or a length in the request is wrong, as a caller may have sent it. Nobody was asked."""
+    return UpstreamRejected(upstream, FailureType.REJECTED, detail, evidence=Evidence.NONE)
+
+
 def from_transport(upstream: str, error: httpx2.TransportError, http_status: int | None = None) -> UpstreamError:
+    if isinstance(error, httpx2.LocalProtocolError):
+        return unsendable(upstream, str(error))
     failure = next((f for kind, f in _TRANSPORT_FAILURES if isinstance(error, kind)), FailureType.CONNECTION_LOST)
     return UpstreamError(upstream, failure, str(error) or type(error).__name__, http_status=http_status)
 

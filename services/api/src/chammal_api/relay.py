@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from chammal_api.clients.failure import describe, retry_after_header, status_for, words_for_the_caller
+from chammal_api.clients.failure import callers_problem, describe, retry_after_header, status_for, words_for_the_caller
 from chammal_api.clients.stt import patience
 from chammal_api.passage import SHAPES, passable
 from chammal_api.tally import Tally
@@ -120,7 +120,9 @@ class Relay(Response):
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
         except UpstreamRejected as error:
-            await send(_start(error.http_status or 400, error.headers, len(error.body)))
+            if error.http_status is None:  # it was never sent
+                raise callers_problem(error) from error
+            await send(_start(error.http_status, error.headers, len(error.body)))
             await send({"type": "http.response.body", "body": error.body})
         except UpstreamError as error:
             self._count(StageStatus.DUMMY, started)
@@ -145,7 +147,7 @@ def _start(status: int, headers: Mapping[str, str], length: int | None = None) -
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.items()],
+        "headers": [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in kept.items()],
     }
 
 

@@ -64,7 +64,9 @@ def words_for_the_caller(error: UpstreamError) -> ProblemBody | None:
 def callers_problem(error: UpstreamRejected) -> Problem:
     """A 4xx of a service, passed on with its code and its advice: the mistake is the caller's."""
     problem = read_problem(error.body)
-    status = error.http_status or 400
+    status = error.http_status
+    if status is None:
+        return Problem(400, ErrorCode.INVALID_REQUEST, f"The request cannot be passed on: {error.detail}.")
     if problem is None:
         return Problem(status, ErrorCode.INVALID_REQUEST, f"{error.upstream} refused the request ({status}).")
     return Problem(status, problem.code, problem.detail, **(problem.model_extra or {}))
