@@ -10,6 +10,7 @@ MESSAGE_BYTES = 1 << 20
 PING_SECONDS = 20.0
 """Keeps proxies from dropping a quiet connection. A missing pong ends nothing: it may wait behind unread messages."""
 ABORT_SECONDS = 15.0
+LINGER_SECONDS = 0.5
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -24,6 +25,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.parser_exc is None:  # else it is the rest of what was refused
+            super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """Reads on for a while: a connection closed on unread bytes is reset, and the client never learns why."""
+        refused = self.conn.close_sent
+        assert refused is not None  # noqa: S101
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": refused.code, "reason": refused.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     async def run_asgi(self) -> None:
         try:
