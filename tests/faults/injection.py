@@ -1,6 +1,6 @@
 """How each fault is brought about, and how a mesh is whole again after a cell."""
 
-import resource
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -105,8 +105,7 @@ def _by_process(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
         return Staged(scene, _nothing, _nothing, name, lasting=True)
     if cell.fault_name == "restarted":
         return Staged(scene, lambda: _restart(victim), _nothing, name)
-    stack.callback(_bring_back, victim)
-    return Staged(scene, lambda: starve(victim), lambda: _restart(victim), name)
+    return Staged(scene, lambda: out_of_memory(victim), lambda: _bring_back(victim), name)
 
 
 def _restart(victim: Service) -> None:
@@ -120,12 +119,14 @@ def _bring_back(victim: Service) -> None:
     victim.wait_ready()
 
 
-def starve(victim: Service) -> None:
-    """No further memory for whoever does the work: the workers where there are some."""
-    assert victim.process is not None
-    for pid in victim.children() or [victim.process.pid]:
-        used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.prlimit(pid, resource.RLIMIT_AS, (used + (1 << 20), used + (1 << 20)))
+def out_of_memory(victim: Service) -> None:
+    """What the kernel does then: it kills whoever has most, and that is a worker where there are some."""
+    workers = victim.children()
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if not workers:
+        victim.kill()
 
 
 def _by_files(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:

@@ -105,6 +105,9 @@ class Expected(Strict):
     attempts: str | None = None
     """A pattern for Chammal-Attempts: @ is the upstream, # its failure."""
     cut: bool = False
+    """What has begun may be cut, where the caller can see that."""
+    or_fine: bool = False
+    """Or it is a whole answer, without any sign of the fault."""
     event: ErrorCode | None = None
     not_ready: OfUpstream | None = None
     counts: OfUpstream | None = None
@@ -155,9 +158,7 @@ class Matrix(Strict):
             row["expect"] = {name: outcomes[e] if isinstance(e, str) else e for name, e in row["expect"].items()}
         for row in raw["exceptions"]:
             if "outcome" in row:
-                row["expect"] = {**dict.fromkeys(Expected.model_fields), "cut": False, "retry_after": False} | outcomes[
-                    row.pop("outcome")
-                ]
+                row["expect"] = Expected(status=[]).model_dump() | outcomes[row.pop("outcome")]
         return raw
 
     def applies(self, upstream: str, fault: str) -> bool:

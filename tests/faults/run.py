@@ -8,7 +8,7 @@ from tests.faults.endpoints import Seen, call
 from tests.faults.injection import Staged, make_whole, staged
 from tests.faults.matrix import Cell, Endpoint
 from tests.faults.mesh import Mesh
-from tests.faults.verdict import differences, side_effects
+from tests.faults.verdict import differences, is_fine, side_effects
 
 _PROVOKING = {Stage.STT: Endpoint.TRANSCRIPTIONS, Stage.ANALYSIS: Endpoint.TRANSCRIBE, Stage.TTS: Endpoint.SPEECH}
 
@@ -41,10 +41,8 @@ def _run(mesh: Mesh, stage: Staged, cell: Cell) -> Result:
         if cell.expected.counts:
             call(_PROVOKING[cell.row.stage], url, padding=stage.padding)
         seen = call(cell.endpoint, url, agent, padding=stage.padding)
-        wrong = list(differences(cell, seen))
-        paused = cell.fault_name == "paused" and cell.row.observer == "llm-gateway" and cell.upstream == "llm-gateway"
-        if not paused:
-            wrong += side_effects(cell, seen, stage, before, lines)
     finally:
         stage.end()
-    return Result(cell, seen, wrong)
+    if is_fine(cell, seen):
+        return Result(cell, seen, [])
+    return Result(cell, seen, [*differences(cell, seen), *side_effects(cell, seen, stage, before, lines)])

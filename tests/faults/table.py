@@ -128,7 +128,11 @@ def _exceptions(matrix: Matrix) -> Iterator[str]:
     for row in matrix.exceptions:
         upstreams, faults = ", ".join(row.upstreams), ", ".join(matrix.faults[name].says for name in row.faults)
         endpoints = ", ".join(_NAMES[endpoint] for endpoint in row.endpoints)
-        what = "may be cut" if row.expect.get("cut") else f"status {_either(row.expect.get('status', ['*S*']))}"
+        what = (
+            "may be cut" if row.expect.get("cut")
+            else "may be whole" if row.expect.get("or_fine")
+            else f"status {_either(row.expect.get('status', ['*S*']))}"
+        )  # fmt: skip
         yield f"- {upstreams}: {faults}: {endpoints}: {what}; {row.because}."
 
 

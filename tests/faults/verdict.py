@@ -50,6 +50,12 @@ def differences(cell: Cell, seen: Seen) -> Iterator[str]:
     yield from _body(cell, seen)
 
 
+def is_fine(cell: Cell, seen: Seen) -> bool:
+    """A whole answer where the cell allows one."""
+    whole = seen.status in (200, 1000) and not (seen.hung or seen.cut or seen.unreadable or seen.error_event)
+    return cell.expected.or_fine and whole and "chammal-degraded" not in seen.headers
+
+
 def _retry_after(cell: Cell, seen: Seen) -> Iterator[str]:
     told = seen.headers.get("retry-after", "")
     if not told.isdigit() or int(told) < 1:
