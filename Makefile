@@ -2,6 +2,7 @@
 PYTHON ?= python3
 export CHAMMAL_MODELS_DIR ?= models
 SECONDS ?= 120
+MINUTES ?= 30
 SERVICE ?= pypi
 
 bin := .venv/bin
@@ -46,6 +47,10 @@ bench-stt: $(installed) ## speech-to-text beside faster-whisper and other server
 	$(bin)/chammal models fetch whisper-base
 	$(bin)/python -m bench.stt
 
+soak: $(installed) ## MINUTES=30 of random faults; memory, descriptors, threads and tasks must not grow
+	$(bin)/chammal models fetch whisper-tiny.en kokoro
+	$(bin)/python -m bench.soak --minutes $(MINUTES)
+
 bench-faults: $(installed) ## the mesh at five times its capacity, and with a service down (15 minutes)
 	$(bin)/python -m bench.overload --out bench/results/overload.md
 	$(bin)/python -m bench.outage --out bench/results/outage.md
@@ -73,4 +78,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-faults test-contract test-compose audit check bench bench-stt bench-faults lock help
+.PHONY: run demo models test test-faults test-contract test-compose audit check bench bench-stt bench-faults soak lock help

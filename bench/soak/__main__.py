@@ -27,7 +27,8 @@ from bench.soak.trend import trend
 from bench.soak.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIP = ROOT.parent / "shared" / "audio" / "en_katiesteve_mono.wav"
+SAID = "Ask not what your country can do for you."
+_RATE = 24_000
 WARM_SHARE = 0.2
 RECOVERY_SECONDS = 120.0
 TOLERATED = {Measure.MEMORY: 6.0, Measure.DESCRIPTORS: 2.0, Measure.THREADS: 1.0, Measure.TASKS: 2.0}
@@ -35,8 +36,8 @@ TOLERATED = {Measure.MEMORY: 6.0, Measure.DESCRIPTORS: 2.0, Measure.THREADS: 1.0
 
 
 async def soak(minutes: float, seed: int, models_dir: Path, log: Path) -> int:
-    clip = _short(Path(os.environ.get("CHAMMAL_SOAK_CLIP", CLIP)))
     async with mesh(models_dir, ROOT / "models" / "manifest.toml", log) as running:
+        clip = await _spoken(running.api)
         load, trouble, samples = Load(running.api, clip, seed), Trouble(running, seed), Samples(running)
         async with AsyncExitStack() as stack:
             for work in (load.run(), trouble.break_the_network(), trouble.kill_workers(), samples.run()):
@@ -133,12 +134,15 @@ def _share(samples: Samples, window: tuple[float, float]) -> float:
     return used / max(1.0, window[1] - window[0])
 
 
-def _short(path: Path) -> bytes:
-    """The first four seconds of a recording."""
+async def _spoken(api: str) -> bytes:
+    """A recording that the mesh makes for itself."""
+    async with httpx2.AsyncClient(base_url=api, timeout=60, trust_env=False) as client:
+        spoken = await client.post("/v1/audio/speech", json={"input": SAID, "response_format": "pcm"})
+    spoken.raise_for_status()
     out = io.BytesIO()
-    with wave.open(str(path)) as recording, wave.open(out, "wb") as clip:
-        clip.setparams(recording.getparams())
-        clip.writeframes(recording.readframes(recording.getframerate() * 4))
+    with wave.open(out, "wb") as clip:
+        clip.setparams((1, 2, _RATE, 0, "NONE", ""))
+        clip.writeframes(spoken.content)
     return out.getvalue()
 
 
