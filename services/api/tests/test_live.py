@@ -8,21 +8,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 
 import pytest
+from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from chammal_api.app import create
 from chammal_api.settings import ApiSettings
 from chammal_contracts.live import SERVER_EVENT, CloseCode, LiveError, LiveStage
 from chammal_contracts.stages import BreakerState
+from chammal_kit.keys import KeyScope, new_key
 from chammal_kit.metrics import REGISTRY
 from chammal_kit.serve import Server, configure
 
 pytestmark = pytest.mark.anyio
 
 PATIENCE = 30.0
+KEY, STORED = new_key("page", [KeyScope.TRANSCRIBE])
 START = '{"type": "start", "sample_rate": 16000}'
 FINISH = '{"type": "finish"}'
 DONE = '{"type": "done", "audio_seconds": 1.0, "utterances": 0}'
@@ -178,6 +182,44 @@ async def test_the_request_id_is_one_on_both_sides(api: Api, stt: Stt) -> None:
         assert connection.response.headers["X-Request-Id"] == "call-17"
         assert stt.sessions[0].request is not None
         assert stt.sessions[0].request.headers["X-Request-Id"] == "call-17"
+
+
+@pytest.fixture
+async def keyed(settings: ApiSettings) -> AsyncIterator[Api]:
+    told = {"keys": SecretStr(STORED.line()), "internal_key": SecretStr("between-us"), "requests_per_minute": 2}
+    api = Api(settings.model_copy(update=told))
+    await api.ready()
+    yield api
+    await api.close()
+
+
+async def test_a_session_needs_a_key_which_may_be_a_subprotocol_and_stays_here(keyed: Api, stt: Stt) -> None:
+    offered = [Subprotocol("chammal.live"), Subprotocol(f"chammal.key.{KEY}")]
+    with pytest.raises(InvalidStatus) as refused:
+        await keyed.connect()
+    assert refused.value.response.status_code == HTTPStatus.UNAUTHORIZED
+    assert refused.value.response.headers["WWW-Authenticate"] == "Bearer"
+    async with keyed.connect(subprotocols=offered) as connection:
+        await connection.send(START)
+        assert await connection.recv() == START
+        assert connection.subprotocol == "chammal.live"
+    assert stt.sessions[0].request is not None
+    assert stt.sessions[0].request.headers["X-API-Key"] == "between-us"
+    assert KEY not in str(stt.sessions[0].request.headers)
+
+
+async def test_a_page_elsewhere_and_one_session_too_many_are_refused_in_the_handshake(keyed: Api) -> None:
+    key = {"Authorization": f"Bearer {KEY}"}
+    with pytest.raises(InvalidStatus) as foreign:
+        await keyed.connect(additional_headers=key, origin="https://evil.example")
+    assert foreign.value.response.status_code == HTTPStatus.FORBIDDEN
+    for _ in range(2):
+        async with keyed.connect(additional_headers=key):
+            pass
+    with pytest.raises(InvalidStatus) as limited:
+        await keyed.connect(additional_headers=key)
+    assert limited.value.response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert int(limited.value.response.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(
