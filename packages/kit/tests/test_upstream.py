@@ -519,6 +519,37 @@ async def test_a_failed_health_check_changes_nothing(faults: Any) -> None:
         assert subject.breaker.state is BreakerState.CLOSED
 
 
+async def test_those_who_queued_before_the_breaker_opened_are_not_sent_after_it_has(faults: Any) -> None:
+    faults.always(status(503))
+    async with using(faults, concurrency=1, queue=50, queue_seconds=20) as subject:
+        errors = await asyncio.gather(*(failing(subject) for _ in range(40)))
+        assert [error.failure for error in errors].count(FailureType.BREAKER_OPEN) == 35
+        assert len(faults.seen) == 5
+
+
+async def test_nor_do_they_pass_beside_the_probe(faults: Any) -> None:
+    entered, answered = asyncio.Event(), asyncio.Event()
+
+    async def one_at_a_time(seen: Any, writer: asyncio.StreamWriter) -> None:
+        entered.set()
+        await answered.wait()
+        writer.write(OK)
+
+    faults.answer = one_at_a_time
+    async with using(faults, concurrency=2, queue=50, queue_seconds=20) as subject:
+        callers = [asyncio.ensure_future(subject.request("GET", "/")) for _ in range(20)]
+        await entered.wait()
+        for _ in range(5):
+            subject.breaker.admit().fail()
+        subject.breaker.health_ok()
+        probe = subject.breaker.admit()
+        answered.set()
+        ends = await asyncio.gather(*callers, return_exceptions=True)
+        assert sum(isinstance(end, Reply) for end in ends) == 2, "those who were under way"
+        probe.succeed()
+        assert subject.breaker.state is BreakerState.CLOSED
+
+
 async def test_a_full_bulkhead_refuses_and_counts_for_nothing(faults: Any) -> None:
     faults.answer = hang
     async with using(faults, concurrency=1, queue=0) as subject:

@@ -48,3 +48,22 @@ def test_a_service_that_kept_to_a_short_deadline_is_not_asked_again() -> None:
 
 def test_retry_after_is_kept_whatever_the_status() -> None:
     assert [from_status("llm", s, {"retry-after": "7"}, b"").retry_after for s in (401, 422, 429, 503)] == [7.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("failures", "evidence"),
+    [
+        (["invalid_response"], Evidence.NONE),
+        (["invalid_response", "invalid_response"], Evidence.NONE),
+        (["connect_error", "invalid_response"], Evidence.AGAINST),
+        ([], Evidence.AGAINST),
+    ],
+)
+def test_models_that_a_caller_s_text_leads_astray_are_no_failure_of_the_gateway(
+    failures: list[str], evidence: Evidence
+) -> None:
+    attempts = [{"backend": "vllm", "outcome": "failed", "error_type": failure} for failure in failures]
+    problem = Problem(503, ErrorCode.BACKENDS_FAILED, "none", attempts=attempts)
+    error = from_status("llm-gateway", 503, {}, problem.body().model_dump_json().encode())
+    assert error.evidence is evidence
+    assert worth_retrying(error) == (evidence is Evidence.AGAINST)

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from chammal_contracts import headers as wire
 from chammal_contracts.stages import Attempt, AttemptOutcome, BreakerState, FailureType
-from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker
+from chammal_kit.breaker import Breaker, BreakerOpen, CircuitBreaker, Permit
 from chammal_kit.bulkhead import Bulkhead, BulkheadFull
 from chammal_kit.deadline import current_deadline
 from chammal_kit.hedge import Hedge, Hedged, HedgeOutcome, Latencies, race
@@ -27,7 +27,7 @@ from chammal_kit.http_transport import HttpTransport, MemoryRequest
 from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.request_id import current_request_id
 from chammal_kit.retry import Retrier
-from chammal_kit.upstream_call import Body, Call, FilePart, Lease, Streaming, StreamReply
+from chammal_kit.upstream_call import Body, Call, FilePart, Lease, Streaming, StreamReply, own_headers
 from chammal_kit.upstream_errors import Evidence, UpstreamError, UpstreamRejected, unsendable, unusable
 from chammal_kit.upstream_events import AttemptEnded, UpstreamCreated, UpstreamEvent, UpstreamObserver
 from chammal_kit.upstream_exchange import Exchange
@@ -46,9 +46,6 @@ KEEP_ALIVE_SECONDS = 4.0
 
 _URLS_KEPT = 256
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_NOT_PASSED_ON = frozenset(
-    {"host", "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect", "accept-encoding"}
-)
 
 
 class Upstream:
@@ -70,7 +67,7 @@ class Upstream:
         self.policy = policy = policy or UpstreamPolicy()
         self._observers = tuple(observers)
         self._urls: dict[str, httpx2.URL] = {}
-        self.own_headers = _own(headers)
+        self.own_headers = own_headers(headers)
         self._headers = {
             "host": httpx2.URL(self.base_url).netloc.decode(),
             "accept": "*/*",
@@ -189,7 +186,7 @@ class Upstream:
         timeouts = timeouts or self.policy.timeouts
         deadline = current_deadline()
         total = timeouts.total if deadline is None else min(timeouts.total, deadline.remaining())
-        sent = {**self._headers, **_own(headers)} if headers else self._headers.copy()
+        sent = {**self._headers, **own_headers(headers)} if headers else self._headers.copy()
         if json is not None:
             body = pydantic_core.to_json(json, inf_nan_mode="null")
             sent["content-type"] = "application/json"
@@ -249,18 +246,7 @@ class Upstream:
                 self.name, FailureType.DEADLINE_EXCEEDED, "no time left to call", evidence=Evidence.NONE
             )
             raise self._refused(call, started, late)
-        try:
-            permit = self.breaker.admit()
-        except BreakerOpen as error:
-            raise self._refused(call, started, _refusal(self.name, FailureType.BREAKER_OPEN, error)) from None
-        try:
-            await self.bulkhead.acquire(call.deadline - started)
-        except BulkheadFull as error:
-            permit.cancel()
-            raise self._refused(call, started, _refusal(self.name, FailureType.BULKHEAD_FULL, error)) from None
-        except BaseException:
-            permit.cancel()
-            raise
+        permit = await self._enter(call, started)
         exchange = Exchange(self.name, call.timeouts, call.deadline, call.max_bytes)
         share = self.policy.breaker.slow_share
         lease = Lease(permit, self.bulkhead, exchange, share, partial(self._record, call, started))
@@ -270,6 +256,32 @@ class Upstream:
             await lease.finish(error)
             raise
         return lease
+
+    async def _enter(self, call: Call, started: float) -> Permit:
+        """Asks the breaker again where it may have opened during the wait: those who queued were let in before that."""
+        permit = self._admit(call, started)
+        try:
+            await self.bulkhead.acquire(call.deadline - started)
+        except BulkheadFull as error:
+            permit.cancel()
+            raise self._refused(call, started, _refusal(self.name, FailureType.BULKHEAD_FULL, error)) from None
+        except BaseException:
+            permit.cancel()
+            raise
+        if self.breaker.state is BreakerState.CLOSED:
+            return permit
+        permit.cancel()
+        try:
+            return self._admit(call, started)
+        except UpstreamError:
+            self.bulkhead.release()
+            raise
+
+    def _admit(self, call: Call, started: float) -> Permit:
+        try:
+            return self.breaker.admit()
+        except BreakerOpen as error:
+            raise self._refused(call, started, _refusal(self.name, FailureType.BREAKER_OPEN, error)) from None
 
     def _request(self, call: Call, exchange: Exchange) -> httpx2.Request:
         try:
@@ -355,13 +367,6 @@ class Upstream:
     def _emit(self, event: UpstreamEvent) -> None:
         for observe in self._observers:
             observe(event)
-
-
-def _own(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Without what belongs to one connection, so that a caller's headers may be passed on as they came."""
-    if not headers:
-        return {}
-    return {name: value for key, value in headers.items() if (name := key.lower()) not in _NOT_PASSED_ON}
 
 
 def _without_user(url: str) -> str:

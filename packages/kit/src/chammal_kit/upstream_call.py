@@ -21,6 +21,11 @@ FilePart = tuple[str, bytes | IO[bytes], str]
 """File name, content, media type. A file object is read while it is sent, so it never is in memory whole."""
 
 
+_NOT_PASSED_ON = frozenset(
+    {"host", "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect", "accept-encoding"}
+)
+
+
 @dataclass(slots=True)
 class Call:
     """What stays the same over the attempts of one call."""
@@ -153,3 +158,10 @@ class Streaming:
     ) -> None:
         if self._reply is not None:
             await self._reply.finish(error)
+
+
+def own_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Without what belongs to one connection, so that a caller's headers may be passed on as they came."""
+    if not headers:
+        return {}
+    return {name: value for key, value in headers.items() if (name := key.lower()) not in _NOT_PASSED_ON}

@@ -143,11 +143,20 @@ def _read_problem(body: bytes) -> ProblemBody | None:
 
 
 def _is_well(problem: ProblemBody) -> bool:
-    """It sheds load that is too much for it, lacks weights that a caller named, or leaves in good order with another in
-    its place, and says so: a breaker that opened on these would refuse what the upstream can do."""
+    """It sheds load that is too much for it, lacks weights that a caller named, leaves in good order with another in
+    its place, or was given nothing usable by models that answer, as a caller's text may make them: a breaker that
+    opened on these would refuse what the upstream can do."""
+    told = problem.model_extra or {}
     if problem.code is ErrorCode.MODEL_UNAVAILABLE:
-        return "command" in (problem.model_extra or {})
+        return "command" in told
+    if problem.code is ErrorCode.BACKENDS_FAILED:
+        attempts = told.get("attempts")
+        return isinstance(attempts, list) and bool(attempts) and all(map(_is_unusable, attempts))
     return problem.code in (ErrorCode.OVERLOADED, ErrorCode.SERVER_SHUTTING_DOWN)
+
+
+def _is_unusable(attempt: object) -> bool:
+    return isinstance(attempt, dict) and attempt.get("error_type") == FailureType.INVALID_RESPONSE
 
 
 def parse_retry_after(value: str | None) -> float | None:
