@@ -7,8 +7,11 @@ import wave
 from typing import Any
 
 import schemathesis
+from hypothesis import strategies as st
 
 MODEL = "whisper-tiny.en"
+_NAMES = ("file_path", "model", "agent_url", "language")
+"""What a schema cannot say which there are."""
 
 
 def _recording() -> bytes:
@@ -24,11 +27,15 @@ def _recording() -> bytes:
 RECORDING = _recording()
 
 
+schemathesis.openapi.format("binary", st.just(RECORDING) | st.binary(max_size=64))
+
+
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    if isinstance(body, dict) and isinstance(body.get("file"), bytes) and len(body["file"]) % 2 == 0:
-        fields = {name: value for name, value in body.items() if name not in ("file_path", "model", "agent_url")}
-        return {**fields, "file": RECORDING}
+    if isinstance(body, dict) and "file" in body and len(body) % 2:
+        return {name: value for name, value in body.items() if name not in _NAMES}
+    if isinstance(body, dict) and isinstance(body.get("model"), str) and len(body) == 1:
+        return {"model": MODEL}
     return body
 
 

@@ -34,4 +34,6 @@ def test_no_request_brings_a_500_or_an_answer_that_is_not_in_the_document(
     )  # fmt: skip
     with capsys.disabled():
         print(f"\n{service}: seed {SEED}, " + " ".join(ran.stdout.splitlines()[-1:]).strip(" ="))
+    if os.environ.get("SHOW"):
+        print(ran.stdout)
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-4000:]

@@ -64,6 +64,9 @@ def schema() -> dict[str, Any]:
     form["properties"]["response_format"] = {"type": "string", "enum": formats, "default": TranscriptionFormat.JSON}
     form["properties"]["timestamp_granularities[]"]["items"] = {"type": "string", "enum": granularities}
     form["properties"]["channels"] = {"type": "string", "enum": list(Channels), "default": Channels.MIX}
+    for name, field in form["properties"].items():
+        if "anyOf" in field:  # a form has no null: the field is left out
+            form["properties"][name] = {**field.pop("anyOf")[0], **{k: v for k, v in field.items() if k != "default"}}
     form["properties"] = {"file": {"type": "string", "format": "binary"}} | form["properties"]
     form["required"] = ["file"]
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}

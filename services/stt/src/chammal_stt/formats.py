@@ -68,3 +68,4 @@ _WRITERS: dict[TranscriptionFormat, tuple[Callable[[Transcription], str], str]] 
     TranscriptionFormat.SRT: (to_srt, "application/x-subrip"),
     TranscriptionFormat.VTT: (to_vtt, "text/vtt"),
 }
+MEDIA_TYPES = tuple(dict.fromkeys(media_type for _, media_type in _WRITERS.values()))

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 
-from chammal_contracts.asr import Transcription, TranscriptionFormat
+from chammal_contracts.asr import Transcription, TranscriptionFormat, TranscriptionText
 from chammal_contracts.headers import BACKEND
 from chammal_contracts.health import Readiness
 from chammal_kit.disconnect import unless_disconnected
 from chammal_stt.admission import Visit
 from chammal_stt.form import TranscriptionForm, read_form, schema
-from chammal_stt.formats import render
+from chammal_stt.formats import MEDIA_TYPES, render
 from chammal_stt.metrics import REQUESTS, Outcome, outcome_of
 from chammal_stt.streamed import StreamedTranscript
 from chammal_stt.transcriber import Progress, Transcriber
@@ -41,7 +41,13 @@ async def get_ready(request: Request, response: Response) -> Readiness:
     "/v1/audio/transcriptions",
     tags=["openai"],
     response_class=Response,
-    responses={200: {"model": Transcription, "description": "In the form that response_format asks for."}},
+    responses={
+        200: {
+            "model": Transcription | TranscriptionText,
+            "description": "In the form that response_format asks for; with `stream`, as server-sent events.",
+            "content": {kind: {} for kind in (*MEDIA_TYPES, "text/event-stream")},
+        }
+    },
     openapi_extra={"requestBody": schema()},
 )
 async def post_transcription(request: Request) -> Response:
