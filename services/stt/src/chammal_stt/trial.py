@@ -12,7 +12,7 @@ from chammal_stt.worker import Worker
 
 log = component_logger("HealthCheck")
 
-WAIT_SECONDS = 3.0
+WAIT_SECONDS = 4.0
 """Readiness is asked with a limit of its own; what takes longer is not ready yet."""
 
 

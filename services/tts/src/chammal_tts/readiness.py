@@ -10,7 +10,7 @@ from chammal_tts.work import Work
 
 log = component_logger("HealthCheck")
 
-WAIT_SECONDS = 3.0
+WAIT_SECONDS = 4.0
 
 
 class TtsReadiness:
