@@ -129,7 +129,7 @@ def from_message(body: Mapping[str, Any]) -> Completion:
     blocks = body.get("content")
     if not isinstance(blocks, list):
         raise InvalidAnswer("the message has no content")
-    text = "".join(block["text"] for block in blocks if isinstance(block, dict) and block.get("type") == "text")
+    text = "".join(_text(block) for block in blocks if isinstance(block, dict) and block.get("type") == "text")
     finish = FINISH_REASONS.get(str(body.get("stop_reason")), "stop")
     completion: Completion = {
         "id": body.get("id", ""),
@@ -154,27 +154,27 @@ class MessageStream:
         """Raises InvalidAnswer for an error event."""
         match event.get("type"):
             case "message_start":
-                message = event.get("message", {})
+                message = _object(event.get("message"))
                 self._head |= {"id": message.get("id", ""), "model": message.get("model", "")}
                 self._input_tokens = usage.input_tokens if (usage := _usage(message.get("usage"))) else 0
                 return [self._chunk({"role": "assistant", "content": ""})]
             case "content_block_delta":
-                text = event.get("delta", {}).get("text")
+                text = _text(_object(event.get("delta")))
                 return [self._chunk({"content": text}, has_tokens=True)] if text else []
             case "message_delta":
                 return self._ending(event, with_usage=with_usage)
             case "message_stop":
                 return [Chunk(b"[DONE]", done=True)]
             case "error":
-                error = event.get("error", {})
+                error = _object(event.get("error"))
                 raise InvalidAnswer(f"the backend reported in its stream: {error.get('type')}: {error.get('message')}")
             case _:
                 return []
 
     def _ending(self, event: Mapping[str, Any], *, with_usage: bool) -> list[Chunk]:
-        reason = event.get("delta", {}).get("stop_reason")
+        reason = _object(event.get("delta")).get("stop_reason")
         chunks = [self._chunk({}, finish=FINISH_REASONS.get(str(reason), "stop"))] if reason else []
-        written = event.get("usage", {}).get("output_tokens")
+        written = _object(event.get("usage")).get("output_tokens")
         if isinstance(written, int):
             usage = Usage(self._input_tokens, written)
             body = {**self._head, "choices": [], "usage": _usage_body(usage)}
@@ -186,11 +186,27 @@ class MessageStream:
         return Chunk(to_json(body), has_tokens=has_tokens, finished=finish is not None)
 
 
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(block: Mapping[str, Any]) -> str:
+    """Raises InvalidAnswer for text that is none."""
+    text = block.get("text", "")
+    if not isinstance(text, str):
+        raise InvalidAnswer("a block's text is no text")
+    return text
+
+
 def _usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict) or not isinstance(usage.get("input_tokens"), int):
         return None
-    cached = sum(usage.get(name) or 0 for name in ("cache_creation_input_tokens", "cache_read_input_tokens"))
-    return Usage(usage["input_tokens"] + cached, usage.get("output_tokens") or 0)
+    cached = sum(_count(usage.get(name)) for name in ("cache_creation_input_tokens", "cache_read_input_tokens"))
+    return Usage(usage["input_tokens"] + cached, _count(usage.get("output_tokens")))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _usage_body(usage: Usage) -> dict[str, int]:
