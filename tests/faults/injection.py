@@ -61,7 +61,7 @@ def _by_proxy(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
 
 
 def watched(cell: Cell, scene: Scene) -> str:
-    return f"agent {scene.agent_url}" if cell.upstream == "agent" else cell.upstream
+    return f"agent {scene.agent_url.removesuffix('/agent')}" if cell.upstream == "agent" else cell.upstream
 
 
 def _nothing() -> None:

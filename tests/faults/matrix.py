@@ -227,7 +227,7 @@ def _expected(
 ) -> Expected:
     expected = row.expect[endpoint]
     if fault.harmless and row.last and endpoint in (Endpoint.TRANSCRIBE, Endpoint.TRANSCRIBE_OR_ERROR):
-        return matrix.outcomes["analysis_degraded"].model_copy(update={"names_attempt": None})
+        return matrix.outcomes["analysis_degraded"].model_copy(update={"names_attempt": None, "breaker": None})
     if fault.harmless:
         return _HARMLESS.get(endpoint, Expected(status=[200]))
     found = [
