@@ -12,6 +12,7 @@ from chammal_kit.app import create_app
 from chammal_kit.door import ANY_KEY, Access, Door, Guard
 from chammal_kit.keys import KeyRing, KeyScope, new_key
 from chammal_kit.metrics import metrics_endpoint
+from chammal_kit.operations import OperationsPort
 from chammal_kit.rate_limit import RateLimiter
 from chammal_kit.settings import ServiceSettings
 
@@ -139,6 +140,14 @@ def test_some_routes_are_for_anyone(client: TestClient, path: str) -> None:
 def test_no_spelling_of_path_or_host_leads_past_the_door(client: TestClient, path: str, host: str) -> None:
     answer = client.get(path, headers={"Host": host})
     assert answer.status_code in (401, 404)
+
+
+def test_the_port_for_operations_asks_for_no_key() -> None:
+    with served(Door(KeyRing(LINES)), ACCESS) as client:
+        assert client.get("/metrics").status_code == 401
+        inside = TestClient(OperationsPort(client.app))  # type: ignore[arg-type]
+        assert inside.get("/metrics").status_code == 200
+        assert inside.get("/chat/a").status_code == 404
 
 
 def test_without_keys_the_door_is_open() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
@@ -72,6 +73,20 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
+    """In a hurry."""
+    async with serving(Hasty) as served:
+        yield served
+
+
+@pytest.fixture
+async def calm() -> AsyncIterator[Served]:
+    """With the times that services have."""
+    async with serving(PatientHttp) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(http: type[PatientHttp]) -> AsyncIterator[Served]:
     served = Served()
     app = Starlette(
         routes=[
@@ -83,7 +98,7 @@ async def served() -> AsyncIterator[Served]:
         ]
     )
     config = uvicorn.Config(
-        app, port=0, http=Hasty, ws=WebSocketProtocol, log_config=None, lifespan="off", timeout_keep_alive=1
+        app, port=0, http=http, ws=WebSocketProtocol, log_config=None, lifespan="off", timeout_keep_alive=1
     )
     server = uvicorn.Server(config)
     listening = socket.socket()
@@ -193,6 +208,30 @@ async def test_too_long_a_path_is_431(served: Served) -> None:
         assert (await client.rest()).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Transfer-Encoding: chunked, identity",
+        b"Content-Length: +5",
+        b"Content-Length: 5 5",
+        b"Content-Length : 5",
+        b"Transfer-Encoding: xchunked",
+        b"X-A: b\r\n folded: c",
+        b"X-A: b\x00c",
+    ],
+)
+async def test_a_request_that_two_servers_could_read_in_two_ways_is_refused(calm: Served, headers: bytes) -> None:
+    async with Client(calm.port) as client:
+        await client.send(
+            b"POST /echo HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n\r\n0\r\n\r\nGET /echo HTTP/1.1\r\n\r\n"
+        )
+        answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 async def test_a_body_that_stops_is_refused_and_the_app_is_told(served: Served) -> None:
     async with Client(served.port) as client:
         await client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
@@ -241,17 +280,17 @@ async def test_who_does_not_read_an_answer_is_cut_off(served: Served) -> None:
             assert await served.left.get() == "much"
 
 
-async def test_requests_on_one_connection_go_on(served: Served) -> None:
-    async with Client(served.port) as client:
+async def test_requests_on_one_connection_go_on(calm: Served) -> None:
+    async with Client(calm.port) as client:
         for _ in range(3):
             await client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe")
             await client.send(b"llo")
             assert (await client.answer()).endswith(b"\r\n\r\n5")
 
 
-async def test_pipelined_requests_with_bodies_are_no_headers(served: Served) -> None:
+async def test_pipelined_requests_with_bodies_are_no_headers(calm: Served) -> None:
     one = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n" + b"x" * 3_000
-    async with Client(served.port) as client:
+    async with Client(calm.port) as client:
         await client.send(one * 3 + one[:20])
         await client.send(one[20:])
         for _ in range(4):
