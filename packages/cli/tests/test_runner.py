@@ -165,3 +165,26 @@ sys.exit(4)
 
 def test_restarts_come_later_and_later_up_to_a_limit() -> None:
     assert [Restart().delay(failures) for failures in (1, 2, 3, 6, 50)] == [1.0, 2.0, 4.0, 30.0, 30.0]
+
+
+LAST_WORDS = """
+import signal, sys, time
+def stop(*_):
+    time.sleep(0.2)
+    print("ended")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("up")
+while True:
+    signal.pause()
+"""
+
+
+async def test_whoever_leans_on_others_has_ended_before_they_are_told_to() -> None:
+    programs = [
+        Program(name, (sys.executable, "-u", "-c", LAST_WORDS), stop_wave=wave)
+        for name, wave in [("model", 2), ("door", 0), ("gateway", 1)]
+    ]
+    async with started(*programs) as console:
+        await console.wait_for(lambda lines: sum(line == "up" for _, line in lines) == 3)
+    assert [name for name, line in console.lines if line == "ended"] == ["door", "gateway", "model"]

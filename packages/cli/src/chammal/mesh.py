@@ -45,17 +45,17 @@ def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
     if embedded:
         common["CHAMMAL_LLM_LLAMACPP_URL"] = _address(settings.llamacpp_port)
 
-    def service(name: str, module: str, port: int, ready_path: str = "/ready") -> Program:
-        return Program(name, (sys.executable, "-m", module), common, _address(port), ready_path)
+    def service(name: str, module: str, port: int, wave: int, ready_path: str = "/ready") -> Program:
+        return Program(name, (sys.executable, "-m", module), common, _address(port), ready_path, wave)
 
     mesh = [
-        service("api", "chammal_api", settings.api_port),
-        service("stt", "chammal_stt", settings.stt_port),
-        service("tts", "chammal_tts", settings.tts_port),
-        service("llm-gateway", "chammal_llm_gateway", settings.llm_port),
+        service("api", "chammal_api", settings.api_port, 0),
+        service("stt", "chammal_stt", settings.stt_port, 1),
+        service("tts", "chammal_tts", settings.tts_port, 1),
+        service("llm-gateway", "chammal_llm_gateway", settings.llm_port, 1),
     ]
     if embedded:
-        mesh.append(service("llamacpp", "chammal.llamacpp", settings.llamacpp_port, "/health"))
+        mesh.append(service("llamacpp", "chammal.llamacpp", settings.llamacpp_port, 2, "/health"))
     return mesh
 
 

@@ -33,6 +33,8 @@ class Program:
     """Set on top of this process's environment."""
     address: str | None = None
     ready_path: str = "/ready"
+    stop_wave: int = 0
+    """Lower ones have ended before the next are told to: whoever leans on others finishes while they are there."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,11 @@ async def running(
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for wave in sorted({program.stop_wave for program in programs}):
+            ending = [task for program, task in zip(programs, tasks, strict=True) if program.stop_wave == wave]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def _keep_running(program: Program, say: Say, restart: Restart, stop_seconds: float) -> None:
