@@ -43,8 +43,6 @@ def _run(chosen: list[Cell]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         mesh = Mesh(Path(folder))
         try:
-            mesh.start(gateway_alone=all(cell.endpoint.at_gateway for cell in chosen))
-            print(f"the mesh is up after {time.monotonic() - started:.0f} s")
             for names, group in groupby(chosen, key=lambda cell: (cell.upstream, cell.fault_name)):
                 begun = time.monotonic()
                 results = list(run_group(mesh, list(group)))

@@ -24,7 +24,6 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     folder: Path = tmp_path_factory.mktemp("faults")
     mesh = Mesh(folder)
     try:
-        mesh.start()
         yield mesh
     finally:
         mesh.close()

@@ -41,12 +41,15 @@ class Staged:
 @contextmanager
 def staged(mesh: Mesh, cell: Cell) -> Iterator[Staged]:
     with ExitStack() as stack:
+        if not cell.endpoint.at_gateway:
+            mesh.start(mesh.stt, mesh.tts)
         stage = {By.PROXY: _by_proxy, By.ADDRESS: _by_address, By.PROCESS: _by_process, By.FILES: _by_files}
         yield stage[cell.fault.by](mesh, cell, stack)
 
 
 def _by_proxy(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     scene = mesh.patient_scene if cell.row.observer == "llm-gateway" else mesh.scene
+    _ensure(mesh, cell, scene)
     stack.callback(mesh.proxies.heal)
     if cell.row.last:
         for name in BACKENDS:
@@ -64,12 +67,20 @@ def watched(cell: Cell, scene: Scene) -> str:
     return f"agent {scene.agent_url.removesuffix('/agent')}" if cell.upstream == "agent" else cell.upstream
 
 
+def _ensure(mesh: Mesh, cell: Cell, scene: Scene) -> None:
+    """Nothing runs that no cell needs."""
+    mesh.start(*([mesh.vllm] if scene.gateway is mesh.direct_gateway else []), scene.gateway)
+    if not cell.endpoint.at_gateway:
+        mesh.start(scene.api)
+
+
 def _nothing() -> None:
     pass
 
 
 def _by_address(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     scene = mesh.direct_scene
+    mesh.start(mesh.vllm, mesh.direct_gateway)
     if cell.row.observer == "llm-gateway":
         gateway = mesh.make_gateway({"vllm": NOWHERE, "ollama": mesh.backends["ollama"]})
         api = mesh.make_api({**mesh.direct, "llm-gateway": gateway.url}, CHAMMAL_API_LLM_SECONDS="12")
@@ -90,6 +101,7 @@ def _started(mesh: Mesh, stack: ExitStack) -> None:
 
 def _by_process(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     scene = mesh.direct_scene
+    _ensure(mesh, cell, scene)
     victim = {
         "stt": mesh.stt,
         "tts": mesh.tts,
@@ -131,6 +143,7 @@ def out_of_memory(victim: Service) -> None:
 
 def _by_files(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     addresses, env = dict(mesh.direct), {}
+    mesh.start(mesh.vllm, mesh.direct_gateway)
     if cell.fault_name == "disk_full":
         disk = stack.enter_context(mesh.small_disk())
         if cell.upstream == "disk":

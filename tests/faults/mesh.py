@@ -99,11 +99,12 @@ class Mesh:
         self.direct_scene = Scene(self.make_api(self.direct), self.direct_gateway, self.direct["agent"])
         self._known = len(self._services)
 
-    def start(self, *, gateway_alone: bool = False) -> None:
-        started = [self.vllm, self.gateway, self.direct_gateway] if gateway_alone else list(self._services)
-        for service in started:
+    def start(self, *services: Service) -> None:
+        """Those that do not run yet."""
+        starting = [service for service in services if service.process is None]
+        for service in starting:
             service.start()
-        for service in started:
+        for service in starting:
             service.wait_ready()
 
     def take_new(self) -> list[Service]:
