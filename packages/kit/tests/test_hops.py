@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
@@ -279,3 +280,23 @@ async def test_what_arrives_too_late_goes_no_further(faults: Any) -> None:
         assert body["code"] == "deadline_exceeded"
         writer.close()
     assert faults.connections == 0
+
+
+@pytest.mark.parametrize("body", [b"{}", None], ids=["whole", "upload"])
+async def test_the_transport_for_https_lets_the_far_end_go_as_well(faults: Any, body: bytes | None) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0)
+
+    faults.answer = faults.hang
+    transport = httpx2.AsyncHTTPTransport(trust_env=False)
+    async with aclosing(Upstream("cloud", faults.url, transport=transport, observers=())) as upstream:
+        caller = asyncio.ensure_future(upstream.request("POST", "/", body=body or endless()))
+        await until(lambda: faults.connections > 0)
+        if body:
+            await faults.arrived.wait()
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+        await faults.gone.wait()
+        assert upstream.bulkhead.in_flight == 0
