@@ -208,7 +208,8 @@ async def test_what_cannot_be_sent_twice_cannot_be_hedged(faults: Any) -> None:
         yield b"once"
 
     async with using(faults) as subject:
-        for arguments in ({"repeatable": False}, {"body": body()}):
+        part = ("a.wav", b"RIFF", "audio/wav")
+        for arguments in ({"repeatable": False}, {"body": body()}, {"files": [("file", part)]}):
             with pytest.raises(ValueError, match="twice"):
                 await subject.request("POST", "/", hedge=AT_ONCE, **arguments)  # type: ignore[call-overload]
 

@@ -123,7 +123,7 @@ class Upstream:
         call = self._call(method, path, json, body, files, form, headers, timeouts, repeatable)
         if hedge is None:
             reply = await self._retrying(call, lambda: self._fetch(call, parse))
-        elif call.repeatable:
+        elif call.repeatable and not files:  # two would read the same file at once
             reply = await self._retrying(call, lambda: self._hedged(call, parse, hedge))
         else:
             raise ValueError("what cannot be sent twice cannot be hedged")
