@@ -103,8 +103,9 @@ class Visit:
 
 
 def _policy(settings: SttSettings) -> LimitPolicy:
-    """Every recogniser has a full batch in work and the next one waiting, to begin with."""
-    least = settings.limit_least or settings.worker_count * settings.pieces_per_batch
+    """At least so many that every recogniser is at work and one waits. A batch for each would be 20 s of work on a slow
+    machine; where there is time for batches, the waits are short and the limit grows."""
+    least = settings.limit_least or settings.worker_count + 1
     return LimitPolicy(wait_seconds=settings.limit_wait_seconds, least=least, most=settings.limit_most, start=2 * least)
 
 

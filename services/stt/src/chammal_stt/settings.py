@@ -49,7 +49,7 @@ class SttSettings(ServiceSettings):
         default="agent,customer", description="Who is on the left and on the right channel of a call."
     )
     limit_least: int = Field(
-        default=0, ge=0, description="Short recordings let in at once at least; 0 is a batch for each recogniser."
+        default=0, ge=0, description="Short recordings let in at once at least; 0 is one more than recognisers."
     )
     limit_most: int = Field(default=64, ge=1, description="Short recordings let in at once at most; more get 503.")
     limit_wait_seconds: float = Field(
