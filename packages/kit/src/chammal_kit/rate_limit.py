@@ -1,7 +1,7 @@
 """A token bucket a caller, kept as one number: the moment at which the bucket is full again (GCRA, ITU-T I.371).
 
-The package `limits` was weighed: it has windows and no buckets, awaits its storage, and its memory grows with every
-caller until a timer thread comes round.
+The package `limits` (5.8) was weighed: it has windows and no buckets, forgets callers in a timer thread, and bounds
+no memory.
 """
 
 import math
