@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from chammal_kit.app import create_app
+from chammal_kit.egress import Egress
 from chammal_kit.limit_metrics import counted_limiter
 from chammal_kit.limiter import Limiter, LimitPolicy
 from chammal_kit.logs import component_logger
@@ -24,6 +25,7 @@ log = component_logger("AgentBackend")
 
 class State(TypedDict):
     settings: LlmSettings
+    egress: Egress
     gateway: Gateway
     limiter: Limiter
     probe: ReadinessProbe
@@ -46,6 +48,7 @@ def create(settings: LlmSettings | None = None, *, transport: Transport | None =
                 stack.push_async_callback(one.prober.upstream.aclose)
             yield State(
                 settings=told,
+                egress=Egress(told.media_urls),
                 gateway=Gateway(
                     [one.backend for one in probed],
                     aliases=told.aliases,

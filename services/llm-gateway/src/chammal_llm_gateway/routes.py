@@ -19,6 +19,7 @@ from chammal_kit.limiter import Limiter, Permit
 from chammal_kit.logs import component_logger
 from chammal_kit.openapi import inlined
 from chammal_llm_gateway.gateway import Gateway
+from chammal_llm_gateway.media import check_media
 from chammal_llm_gateway.readiness import ReadinessProbe
 from chammal_llm_gateway.request import ChatRequest, read_request
 from chammal_llm_gateway.settings import LlmSettings
@@ -81,7 +82,9 @@ async def create_chat_completion(request: Request) -> Response:
     try:
         with permit.receiving():
             body = await read_body(request, settings.max_request_bytes)
-        answer = await _answer(request, gateway, read_request(body), settings)
+        chat = read_request(body)
+        check_media(chat.messages, request.state.egress)
+        answer = await _answer(request, gateway, chat, settings)
     except BaseException:
         permit.leave()
         raise

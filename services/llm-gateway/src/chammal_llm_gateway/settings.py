@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from chammal_kit.egress import Egress
 from chammal_kit.settings import ServiceSettings, settings_config
 
 
@@ -61,6 +62,12 @@ class LlmSettings(ServiceSettings):
         description="Model names of OpenAI clients that mean `default`: the backend's own model.",
     )
 
+    media_urls: Names = Field(
+        default=(),
+        description="Addresses that images and other media in messages may have, which a backend then fetches. A host "
+        "may begin with `*.` and a path end with `*`; `data:` is always taken.",
+    )
+
     connect_seconds: float = Field(default=1.0, gt=0, description="Longest wait for a connection to a backend.")
     first_token_seconds: float = Field(
         default=60.0, gt=0, description="Longest wait for a stream's first token. CPU servers read prompts slowly."
@@ -106,7 +113,13 @@ class LlmSettings(ServiceSettings):
         default=5.0, ge=0, description="How long /ready repeats its last answer, so that probes do not load the model."
     )
 
-    @field_validator("order", "aliases", mode="before")
+    @field_validator("media_urls")
+    @classmethod
+    def are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Egress(value)
+        return value
+
+    @field_validator("order", "aliases", "media_urls", mode="before")
     @classmethod
     def split_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
