@@ -48,7 +48,7 @@ def staged(mesh: Mesh, cell: Cell) -> Iterator[Staged]:
 
 
 def _by_proxy(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
-    scene = mesh.patient_scene if cell.row.observer == "llm-gateway" else mesh.scene
+    scene = mesh.scene(cell.upstream)
     _ensure(mesh, cell, scene)
     stack.callback(mesh.proxies.heal)
     if cell.row.last:
@@ -79,14 +79,12 @@ def _nothing() -> None:
 
 
 def _by_address(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
-    scene = mesh.direct_scene
     mesh.start(mesh.vllm, mesh.direct_gateway)
+    addresses, gateway = {**mesh.direct, cell.upstream: NOWHERE}, mesh.direct_gateway
     if cell.row.observer == "llm-gateway":
-        gateway = mesh.make_gateway({"vllm": NOWHERE, "ollama": mesh.backends["ollama"]})
-        api = mesh.make_api({**mesh.direct, "llm-gateway": gateway.url}, CHAMMAL_API_LLM_SECONDS="12")
-        scene = Scene(api, gateway, mesh.direct["agent"])
-    else:
-        scene = Scene(mesh.make_api({**mesh.direct, cell.upstream: NOWHERE}), mesh.direct_gateway, scene.agent_url)
+        gateway = mesh.make_gateway({cell.upstream: NOWHERE, "ollama": mesh.backends["ollama"]})
+        addresses = {**mesh.direct, "llm-gateway": gateway.url}
+    scene = Scene(mesh.make_api(addresses), gateway, mesh.direct["agent"])
     _started(mesh, stack)
     return Staged(scene, _nothing, _nothing, watched(cell, scene), lasting=True)
 
@@ -100,7 +98,7 @@ def _started(mesh: Mesh, stack: ExitStack) -> None:
 
 
 def _by_process(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
-    scene = mesh.direct_scene
+    scene = mesh.scene(cell.upstream, direct=True)
     _ensure(mesh, cell, scene)
     victim = {
         "stt": mesh.stt,

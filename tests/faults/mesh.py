@@ -15,8 +15,8 @@ from chammal_contracts.stages import BreakerState
 from tests.faults.proxies import Proxies
 from tests.faults.service import HTTP, Service
 
-STAGE_SECONDS = 2.5
-"""Longest wait of the api for one stage."""
+STAGE_SECONDS, PATIENT_SECONDS = 3.0, 20.0
+"""Longest wait of the api for the upstream with a fault, and for the others."""
 BACKENDS = ("vllm", "ollama", "openai", "anthropic", "llamacpp")
 MODEL = "whisper-tiny.en"
 
@@ -90,14 +90,23 @@ class Mesh:
             "agent": f"{stand_in}/agent",
         }
         self.backends = backends
-        self.scene = Scene(self.make_api(self.addresses), self.gateway, agent)
-        self.patient_scene = Scene(
-            self.make_api({**self.addresses, "llm-gateway": self.gateway.url}, CHAMMAL_API_LLM_SECONDS="12"),
-            self.gateway,
-            agent,
-        )
-        self.direct_scene = Scene(self.make_api(self.direct), self.direct_gateway, self.direct["agent"])
+        self._scenes: dict[tuple[str, bool], Scene] = {}
         self._known = len(self._services)
+
+    def scene(self, upstream: str, *, direct: bool = False) -> Scene:
+        """Its api has short patience with `upstream` alone, so that what is slow for want of a core is no fault.
+
+        Direct is for faults of real processes; else there are proxies in between.
+        """
+        if (upstream, direct) not in self._scenes:
+            gateway = self.direct_gateway if direct else self.gateway
+            addresses = self.direct if direct else self.addresses
+            if upstream in BACKENDS:
+                addresses = {**addresses, "llm-gateway": gateway.url}
+            api = self.make_api(addresses, impatient_with=upstream)
+            self._known = len(self._services)
+            self._scenes[upstream, direct] = Scene(api, gateway, addresses["agent"])
+        return self._scenes[upstream, direct]
 
     def start(self, *services: Service) -> None:
         """Those that do not run yet."""
@@ -147,7 +156,11 @@ class Mesh:
             },
         )
 
-    def make_api(self, addresses: dict[str, str], **more: str) -> Service:
+    def make_api(self, addresses: dict[str, str], *, impatient_with: str | None = None, **more: str) -> Service:
+        seconds = {
+            name: str(STAGE_SECONDS if impatient_with in upstreams else PATIENT_SECONDS)
+            for name, upstreams in (("STT", ["stt"]), ("LLM", ["llm-gateway", "agent"]), ("TTS", ["tts"]))
+        }
         return self._service(
             "chammal_api",
             "CHAMMAL_API",
@@ -156,9 +169,7 @@ class Mesh:
                 "CHAMMAL_API_LLM_URL": addresses["llm-gateway"],
                 "CHAMMAL_API_TTS_URL": addresses["tts"],
                 "CHAMMAL_API_AGENT_URLS": addresses["agent"],
-                "CHAMMAL_API_STT_SECONDS": str(STAGE_SECONDS),
-                "CHAMMAL_API_LLM_SECONDS": str(STAGE_SECONDS),
-                "CHAMMAL_API_TTS_SECONDS": str(STAGE_SECONDS),
+                **{f"CHAMMAL_API_{name}_SECONDS": value for name, value in seconds.items()},
                 "CHAMMAL_API_CONNECT_SECONDS": "0.5",
                 "CHAMMAL_API_IDLE_SECONDS": "1",
                 "CHAMMAL_API_READY_CACHE_SECONDS": "0",
