@@ -14,6 +14,7 @@ from chammal_kit.keys import KeyRing, KeyScope, new_key
 from chammal_kit.metrics import metrics_endpoint
 from chammal_kit.operations import OperationsPort
 from chammal_kit.rate_limit import RateLimiter
+from chammal_kit.serve import configure
 from chammal_kit.settings import ServiceSettings
 
 router = APIRouter()
@@ -254,3 +255,15 @@ def test_whoever_may_know_more_is_told_by_the_key() -> None:
     assert not may([(b"x-api-key", OLD[0].encode())])
     assert not may([])
     assert Door().may({"type": "http", "headers": []}, CHAT)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "statuses"), [("", [200, 429]), ("testclient", [200, 200]), ("192.0.2.1", [200, 429])]
+)
+def test_only_a_trusted_proxy_says_who_calls(proxies: str, statuses: list[int]) -> None:
+    with served(Door(None, RateLimiter(1)), ACCESS) as client:
+        config = configure(client.app, ServiceSettings(trusted_proxies=proxies), websockets=False)  # type: ignore[arg-type]
+        config.load()
+        proxied = TestClient(config.loaded_app)
+        answers = [proxied.get("/chat/a", headers={"X-Forwarded-For": f"198.51.100.{n}"}) for n in (1, 2)]
+    assert [answer.status_code for answer in answers] == statuses

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 MINUTE = 60.0
 _MAX_CALLERS = 20_000
-"""Whoever was away longest is forgotten, which gives back a full bucket. About 3 MB."""
+"""Whoever was away longest is forgotten, which gives back a full bucket. About 4 MB."""
 
 
 @dataclass(frozen=True, slots=True)
