@@ -66,6 +66,20 @@ class Mesh:
             if path is not None:
                 self._wait(name, path)
 
+    def wait(self, name: str, told: str) -> None:
+        """Until the service's /ready says so."""
+        give_up = time.monotonic() + READY_SECONDS
+        while told not in self._ready(name):
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"{name} never said {told}")
+            time.sleep(0.3)
+
+    def _ready(self, name: str) -> str:
+        try:
+            return self._get(name, "/ready").decode()
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+
     def kill(self, name: str) -> None:
         """At once, with all its workers."""
         process = self._processes.pop(name)

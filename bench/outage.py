@@ -13,7 +13,6 @@ import os
 import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +21,8 @@ from bench.load import PATIENCE, Answer, Kind, Plan, Report, run
 from bench.mesh import ANSWER_SECONDS, SLOTS, Mesh, running
 from bench.overload import note, percentile, spread
 
-RATES = {Kind.TRANSCRIPTION: 0.35, Kind.SPEECH: 0.2, Kind.CHAT: 6.0, Kind.CALL: 0.35}
-SECONDS, TRIP_SECONDS = 40.0, 4.0
+RATES = {Kind.TRANSCRIPTION: 0.2, Kind.SPEECH: 0.3, Kind.CHAT: 6.0, Kind.CALL: 0.5}
+SECONDS, TRIP_SECONDS, CLOSE_SECONDS = 45.0, 3.0, 6.0
 DOWN = {"llm-gateway": Kind.CHAT, "tts": Kind.SPEECH, "stt": Kind.TRANSCRIPTION}
 NEEDS = {
     Kind.TRANSCRIPTION: {"stt"},
@@ -60,8 +59,8 @@ def outage(mesh: Mesh, clip: Path, down: str, number: int) -> Report:
     run(Plan(mesh.url("api"), str(clip), TRIP_SECONDS, rates=kinds))  # opens the breaker
     report = measure(mesh, clip, number)
     mesh.start(down)
-    time.sleep(1.0)
-    run(Plan(mesh.url("api"), str(clip), 12.0, clients=dict.fromkeys(kinds, 1)))  # closes it
+    mesh.wait("api", f'"name":"{down}","ready":true')  # whoever asks the api's /ready shortens an open breaker's wait
+    run(Plan(mesh.url("api"), str(clip), CLOSE_SECONDS, clients=dict.fromkeys(kinds, 1)))  # closes it
     return report
 
 
@@ -168,7 +167,7 @@ def table(sides: dict[str | None, Side]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="of 4 minutes each")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--logs", type=Path, help="folder that keeps the logs of the services")
     told = parser.parse_args()
