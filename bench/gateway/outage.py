@@ -1,6 +1,7 @@
 """What callers get while the upstream answers 503, and after it has healed."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -52,9 +53,12 @@ async def measure(side: Side, stub: int, outage: Outage) -> None:
     while (answer := await _call(caller)).status != 200 and time.perf_counter() < give_up:  # noqa: ASYNC110
         await asyncio.sleep(POLL_SECONDS)
     late = time.perf_counter() - (max(healed, wait_over) if outage.opened else healed)
-    outage.recovered.append(late if answer.status == 200 else float("inf"))
     outage.probes.append(await _hits(upstream) - before)
-    outage.relapses += sum([(await _call(caller)).status != 200 for _ in range(AFTER)])
+    if answer.status == 200:
+        outage.recovered.append(late)
+        outage.relapses += sum([(await _call(caller)).status != 200 for _ in range(AFTER)])
+    else:
+        outage.recovered.append(math.inf)
     upstream.close()
     caller.close()
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from bench.gateway.cost import Cost, percentile
-from bench.gateway.outage import RETRY_AFTER, Outage
+from bench.gateway.outage import HEAL_SECONDS, RETRY_AFTER, Outage
 from bench.gateway.stub import EVENT_SECONDS, EVENTS
 from bench.stt.machine import description
 from bench.stt.table import Bar, ratio, spread, table
@@ -96,9 +96,9 @@ def _outage(name: str, outage: Outage) -> tuple[str, ...]:
         f"{statistics.median(outage.rejected):.2f}",
         f"{percentile(outage.rejected, 0.99):.2f}",
         ", ".join(sorted(outage.retry_after)),
-        spread(late) if len(late) == len(outage.recovered) else "not in time",
+        spread(late) if len(late) == len(outage.recovered) else f"not within {HEAL_SECONDS:g}",
         spread(outage.probes, 0),
-        str(outage.relapses),
+        str(outage.relapses) if late else "–",
     )
 
 
@@ -115,7 +115,8 @@ def _bars(names: dict[str, str], costs: dict[str, Cost], outages: dict[str, Outa
         bars += [
             Bar(f"{name}: calls until open", max(outage.reached), 5),
             Bar(f"{name}: ms to reject, p99", rejecting, 5),
-            Bar(f"{name}: probes until recovered", max(outage.probes), 1),
+            Bar(f"{name}: calls of the healed upstream until a 200", max(outage.probes), 1),
+            Bar(f"{name}: seconds from the end of the wait to a 200", max(outage.recovered), 1),
         ]
     return bars
 
