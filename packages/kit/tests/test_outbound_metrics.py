@@ -6,7 +6,11 @@ from prometheus_client import REGISTRY
 
 from chammal_contracts.stages import BreakerState, FailureType
 from chammal_kit.deadline import set_deadline
+from chammal_kit.hedge import Hedged, HedgeOutcome
+from chammal_kit.outbound_metrics import measure
+from chammal_kit.retry import RetryRefused
 from chammal_kit.upstream import Upstream, UpstreamError, UpstreamPolicy
+from chammal_kit.upstream_events import AttemptEnded
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +43,10 @@ async def test_every_series_is_there_before_the_first_call() -> None:
         labels = {"upstream": "m-new", "from": source, "to": target}
         assert value("chammal_breaker_transitions_total", **labels) == 0
     assert value("chammal_upstream_retries_total", upstream="m-new", error_type="unavailable") == 0
+    assert value("chammal_upstream_retries_refused_total", upstream="m-new") == 0
+    assert value("chammal_upstream_slow_total", upstream="m-new") == 0
+    for outcome in ("won", "lost", "refused"):
+        assert value("chammal_upstream_hedges_total", upstream="m-new", outcome=outcome) == 0
     assert value("chammal_upstream_seconds_count", upstream="m-new") == 0
     assert value("chammal_bulkhead_in_flight", upstream="m-new") == 0
     assert value("chammal_bulkhead_waiting", upstream="m-new") == 0
@@ -59,6 +67,29 @@ async def test_tries_retries_and_transitions_are_counted() -> None:
     assert value("chammal_breaker_transitions_total", **{"upstream": "m-busy", "from": "closed", "to": "open"}) == 1
     assert value("chammal_breaker_state", upstream="m-busy", state="open") == 1
     assert value("chammal_breaker_state", upstream="m-busy", state="closed") == 0
+
+
+async def test_retries_beyond_the_budget_slow_calls_and_hedges_are_counted() -> None:
+    for event in (
+        RetryRefused("m-odd", FailureType.UNAVAILABLE),
+        AttemptEnded("m-odd", None, cancelled=False, seconds=9.0, slow=True),
+        AttemptEnded("m-odd", None, cancelled=False, seconds=0.1),
+        Hedged("m-odd", HedgeOutcome.WON),
+    ):
+        measure(event)
+    assert value("chammal_upstream_retries_refused_total", upstream="m-odd") == 1
+    assert value("chammal_upstream_slow_total", upstream="m-odd") == 1
+    assert value("chammal_upstream_hedges_total", upstream="m-odd", outcome="won") == 1
+
+
+async def test_a_spent_budget_moves_its_metric() -> None:
+    subject = answering("m-spent", *[503, 200] * 3, 503, 200)
+    for _ in range(3):
+        await subject.request("GET", "/")
+    with pytest.raises(UpstreamError):
+        await subject.request("GET", "/")
+    assert value("chammal_upstream_retries_refused_total", upstream="m-spent") == 1
+    assert value("chammal_upstream_retries_total", upstream="m-spent", error_type="unavailable") == 3
 
 
 async def test_transitions_are_log_lines(caplog: pytest.LogCaptureFixture) -> None:
