@@ -103,16 +103,10 @@ class Gateway:
     async def models(self) -> ModelList:
         """What the backends that can be reached list, and `default`. Raises Problem where none can be reached."""
         trail = Trail()
-        cards = [ModelCard(id=DEFAULT_MODEL)]
-        for backend in self.backends:
-            try:
-                with blaming(backend.name, trail):
-                    cards += [ModelCard(id=name, owned_by=backend.name) for name in await backend.names.listed()]
-            except BackendFailed as failed:
-                trail.failed(failed)
-        if len(cards) == 1:
+        lists = await asyncio.gather(*(_cards(backend, trail) for backend in self.backends))
+        if not any(lists):
             raise trail.problem()
-        return ModelList(data=cards)
+        return ModelList(data=[ModelCard(id=DEFAULT_MODEL), *(card for cards in lists for card in cards)])
 
     async def _first(self, requested: str, trail: Trail, ask: Callable[[Backend, str], Awaitable[T]]) -> T:
         for backend in self.backends:
@@ -131,6 +125,15 @@ class Gateway:
         known = [name for backend in self.backends for name in await backend.names.listed()]
         detail = f"No backend knows the model {requested!r}. Known are: {', '.join([DEFAULT_MODEL, *known])}."
         return Problem(404, ErrorCode.MODEL_NOT_FOUND, detail, models=known, aliases=list(self._aliases))
+
+
+async def _cards(backend: Backend, trail: Trail) -> list[ModelCard]:
+    try:
+        with blaming(backend.name, trail):
+            return [ModelCard(id=name, owned_by=backend.name) for name in await backend.names.listed()]
+    except BackendFailed as failed:
+        trail.failed(failed)
+    return []
 
 
 async def _begin(backend: Backend, model: str, request: ChatRequest, trail: Trail, held: AsyncExitStack) -> ChatStream:

@@ -149,7 +149,7 @@ class StreamedAnswer(Response):
 async def list_models(request: Request) -> ModelList:
     """The models that the backends list, and `default`: whichever model the first backend that answers has."""
     gateway: Gateway = request.state.gateway
-    return await gateway.models()
+    return await unless_disconnected(request.receive, gateway.models())
 
 
 @router.get("/ready", tags=["operations"], responses={503: {"model": Readiness, "description": "No backend answers."}})

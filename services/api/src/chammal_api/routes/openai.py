@@ -1,6 +1,7 @@
 """The OpenAI endpoints, passed through to the services that have them."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from chammal_contracts.errors import ErrorCode
 from chammal_contracts.models import ModelState
 from chammal_contracts.speech import SpeechRequest
 from chammal_contracts.stages import Stage
+from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.openapi import inlined
 from chammal_kit.problems import Problem
 from chammal_kit.upstream import Reply, Upstream, UpstreamError
@@ -69,12 +71,16 @@ SHORT_CUTS = (Route("/v1/chat/completions", chat_completions, methods=["POST"]),
 """FastAPI's own route stays for the OpenAPI document; this one answers, at a tenth less processor time."""
 
 
+LIST_SECONDS = 8.0
+"""Longer than the 5 s that the gateway waits for a backend's list."""
+
+
 @router.get("/models")
 async def models(request: Request, response: Response) -> ModelList:
     """What can be named in a request. Models of a service that does not answer are missing, and the header says so."""
     state = state_of(request)
     services: dict[Stage, Upstream] = {Stage.STT: state["stt"], Stage.ANALYSIS: state["llm"], Stage.TTS: state["tts"]}
-    lists = await asyncio.gather(*(_models_of(upstream) for upstream in services.values()))
+    lists = await unless_disconnected(request.receive, _lists(services.values()))
     missing = [f"{stage}=dummy" for stage, found in zip(services, lists, strict=True) if found is None]
     if len(missing) == len(services):
         raise Problem(503, ErrorCode.BACKENDS_FAILED, "No service told its models.", headers={"Retry-After": "5"})
@@ -83,9 +89,17 @@ async def models(request: Request, response: Response) -> ModelList:
     return ModelList(data=[card for found in lists if found for card in found.data])
 
 
+async def _lists(services: Iterable[Upstream]) -> list[ModelList | None]:
+    return await asyncio.gather(*map(_models_of, services))
+
+
 async def _models_of(upstream: Upstream) -> ModelList | None:
+    """Within seconds: the time-outs of the service itself are for its models' work."""
+    known = upstream.policy.timeouts
+    first_byte, total = min(known.first_byte, LIST_SECONDS), min(known.total, LIST_SECONDS)
+    timeouts = known.model_copy(update={"first_byte": first_byte, "total": total})
     try:
-        return (await upstream.request("GET", "/v1/models", parse=_read_models)).value
+        return (await upstream.request("GET", "/v1/models", timeouts=timeouts, parse=_read_models)).value
     except UpstreamError:
         return None
 
