@@ -155,6 +155,13 @@ def test_what_fails_before_any_progress_has_its_own_status(server) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "audio_unreadable")
 
 
+def test_every_end_of_a_request_gives_its_place_back(server, jfk: bytes) -> None:
+    for fields in ({"language": "en"}, {"stream": "true", "language": "en"}, {"model": "none"}, {"language": "xx"}):
+        server.post("jfk.flac", jfk, **fields)
+        server.post("x.wav", b"not audio", **fields)
+    server.until(lambda: server.metric('chammal_limit_in_flight{limit="stt"}') == 0)
+
+
 def test_a_split_call_is_one_conversation_in_order_of_time(server, audio: Path) -> None:
     call = (audio / "ko_call_two_channel_8k.wav").read_bytes()
     fields = {"response_format": "verbose_json", "language": "ko", "channels": "split"}
