@@ -21,8 +21,8 @@ from bench.load import PATIENCE, Answer, Kind, Plan, Report, run
 from bench.mesh import ANSWER_SECONDS, SLOTS, Mesh, running
 from bench.overload import note, percentile, spread
 
-RATES = {Kind.TRANSCRIPTION: 0.2, Kind.SPEECH: 0.3, Kind.CHAT: 6.0, Kind.CALL: 0.5}
-SECONDS, TRIP_SECONDS, CLOSE_SECONDS = 45.0, 3.0, 6.0
+RATES = {Kind.TRANSCRIPTION: 0.2, Kind.SPEECH: 0.3, Kind.CHAT: 6.0, Kind.CALL: 0.6}
+SECONDS, TRIP_SECONDS, CLOSE_SECONDS = 35.0, 3.0, 6.0
 DOWN = {"llm-gateway": Kind.CHAT, "tts": Kind.SPEECH, "stt": Kind.TRANSCRIPTION}
 NEEDS = {
     Kind.TRANSCRIPTION: {"stt"},
