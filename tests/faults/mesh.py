@@ -63,6 +63,10 @@ def name_of(name: str, labels: dict[str, str]) -> str:
     return f"{name}{{{inside}}}" if inside else name
 
 
+class CannotMount(Exception):
+    """There can be no full disk here."""
+
+
 class Mesh:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -192,9 +196,12 @@ class Mesh:
 
     @contextmanager
     def small_disk(self) -> Iterator[Path]:
-        """A file system of its own as a folder for temporary files. Needs root."""
+        """A file system of its own as a folder for temporary files. Raises CannotMount where only root may."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True, capture_output=True)
+        try:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise CannotMount(str(error)) from error
         try:
             yield folder
         finally:
