@@ -13,8 +13,8 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-PATIENCE = 120.0
-"""An answer that takes longer hangs."""
+PATIENCE = 150.0
+"""An answer that takes longer hangs: a live session or a stream may take the 120 s that the api grants speech."""
 
 
 @dataclass

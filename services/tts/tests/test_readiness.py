@@ -97,7 +97,8 @@ from chammal_tts.script import Language
 import numpy as np
 
 class Engine:
-    name, sample_rate, voices, languages = "kokoro", 24_000, frozenset({"af_alloy", "am_echo", "af_heart", "jf_alpha", "jm_kumo"}), frozenset(Language)
+    name, sample_rate, languages = "kokoro", 24_000, frozenset(Language)
+    voices = frozenset({"af_alloy", "am_echo", "af_heart", "jf_alpha", "jm_kumo"})
     def speak(self, utterance, stop):
         if "forever" in utterance.text:
             threading.Event().wait()

@@ -78,7 +78,12 @@ def _state(request: Request) -> TtsState:
     return state
 
 
-State = Annotated[TtsState, Depends(_state)]
+async def _depended(request: Request) -> TtsState:
+    """Asynchronous: FastAPI would give a plain function a thread."""
+    return _state(request)
+
+
+State = Annotated[TtsState, Depends(_depended)]
 
 
 @router.get("/ready", tags=["operations"], responses={503: {"model": Readiness}})
