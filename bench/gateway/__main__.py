@@ -9,6 +9,7 @@ Processor time is user + system of the side's process tree from /proc, so this r
 import argparse
 import asyncio
 import datetime as dt
+import os
 import time
 
 from bench.gateway import cost, outage
@@ -30,7 +31,7 @@ RESULTS = ROOT / "bench" / "results" / "gateway.md"
 def main() -> None:
     arguments = parse()
     rounds = 1 if arguments.quick else arguments.rounds
-    begun = time.monotonic()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     started: dict[str, Side] = {}
     missing: list[str] = []
     stub = Direct(0)
@@ -50,7 +51,8 @@ def main() -> None:
         for side in (stub, *started.values()):
             side.stop()
     names = {key: side.name for key, side in started.items()}
-    measured = f"Measured {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC in {time.monotonic() - begun:.0f} s."
+    taken = f"{time.monotonic() - begun:.0f} s on a machine whose load was {load:.1f} before"
+    measured = f"Measured {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC in {taken}."
     text = document(names, costs, outages, rounds, [*missing, measured])
     print(text)
     if not arguments.quick:
