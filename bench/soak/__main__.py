@@ -31,7 +31,7 @@ SAID = "Ask not what your country can do for you."
 _RATE = 24_000
 WARM_SHARE = 0.2
 RECOVERY_SECONDS = 120.0
-TOLERATED = {Measure.MEMORY: 6.0, Measure.DESCRIPTORS: 2.0, Measure.THREADS: 1.0, Measure.TASKS: 2.0}
+TOLERATED = {Measure.MEMORY: 4.0, Measure.DESCRIPTORS: 2.0, Measure.THREADS: 1.0, Measure.TASKS: 2.0}
 """Growth an hour that would not be told from chance within the time."""
 
 
