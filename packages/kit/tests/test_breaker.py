@@ -191,6 +191,23 @@ def test_a_good_health_check_lets_an_open_breaker_probe_early_but_never_closes_i
     ]
 
 
+def test_a_failed_health_check_opens_a_closed_breaker_and_moves_no_other() -> None:
+    bench = Bench()
+    before = bench.breaker.admit()
+    bench.breaker.health_failed()
+    assert bench.breaker.state is BreakerState.OPEN
+    assert bench.breaker.retry_after == pytest.approx(5.0)
+    before.succeed()
+    bench.breaker.health_failed()
+    bench.breaker.health_ok()
+    bench.breaker.health_failed()
+    assert bench.breaker.state is BreakerState.HALF_OPEN
+    assert bench.transitions == [
+        (BreakerState.OPEN, BreakerReason.HEALTH_FAILED),
+        (BreakerState.HALF_OPEN, BreakerReason.HEALTH_OK),
+    ]
+
+
 def test_retry_after_tells_without_asking_for_a_permit() -> None:
     bench = Bench()
     assert bench.breaker.retry_after == 0.0

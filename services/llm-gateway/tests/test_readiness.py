@@ -5,6 +5,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
+from chammal_contracts.stages import BreakerState
 from chammal_llm_gateway.backends import make_backends
 from chammal_llm_gateway.readiness import ReadinessProbe
 from chammal_llm_gateway.settings import LlmSettings
@@ -95,6 +96,7 @@ async def test_a_busy_backend_that_brings_no_token_for_long_hangs_whatever_else_
     assert street["vllm"].listings > 0
     assert not readiness.ready
     assert "it hangs" in (readiness.checks[0].reason or "")
+    assert probed[0].backend.upstream.breaker.state is BreakerState.OPEN, "the next backend answers from now on"
 
 
 def test_a_server_that_lists_its_models_and_generates_nothing_is_not_ready(

@@ -52,6 +52,7 @@ class BreakerReason(StrEnum):
     SLOW_RATE = "slow_rate"
     WAIT_OVER = "wait_over"
     HEALTH_OK = "health_ok"
+    HEALTH_FAILED = "health_failed"
     PROBE_FAILED = "probe_failed"
     PROBE_SLOW = "probe_slow"
     PROBES_SUCCEEDED = "probes_succeeded"
@@ -113,6 +114,7 @@ class Breaker(Protocol):
     def retry_after(self) -> float: ...
     def admit(self) -> Permit: ...
     def health_ok(self) -> None: ...
+    def health_failed(self) -> None: ...
 
 
 HALF_OPEN_RETRY_AFTER = 1.0
@@ -253,6 +255,12 @@ class CircuitBreaker:
         """A health check passed: an open breaker may probe now. Only real calls can close it."""
         if isinstance(self._state, Open):
             self._move(self._state.half_open(), BreakerReason.HEALTH_OK, self._clock())
+
+    def health_failed(self) -> None:
+        """A health check has found what calls cannot tell, since callers leave first: that nothing comes."""
+        if isinstance(self._state, Closed):
+            now, wait = self._clock(), self._wait(0, None)
+            self._move(self._state.trip(now, wait), BreakerReason.HEALTH_FAILED, now, wait)
 
     def settle(self, generation: int, failed: bool | None, retry_after: float | None, slow: bool) -> None:
         """Take the outcome of a call; None is no outcome. Permits call this."""
