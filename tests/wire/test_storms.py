@@ -49,6 +49,7 @@ async def ask(client: httpx2.AsyncClient, path: str, body: dict[str, object], ou
 
 
 async def test_a_gateway_that_is_killed_again_and_again_costs_the_others_nothing() -> None:
+    before_us = set(children(os.getpid()))
     upstream, llm, api = Upstream(), free_port(), free_port()
     told = {
         "CHAMMAL_LLM_PORT": str(llm),
@@ -81,7 +82,8 @@ async def test_a_gateway_that_is_killed_again_and_again_costs_the_others_nothing
                 asyncio.create_task(ask(client, "/v1/audio/speech", {"input": "Yes."}, speeches)),
             ]
             for _ in range(KILLS):
-                (gateway,) = (pid for pid in children(os.getpid()) if b"gateway" in command(pid))
+                ours = set(children(os.getpid())) - before_us
+                (gateway,) = (pid for pid in ours if b"gateway" in command(pid))
                 os.kill(gateway, signal.SIGKILL)
                 await until(lambda dead=gateway: gone(dead))
                 await until(lambda: answers(client, ready))
