@@ -141,6 +141,18 @@ PANELS: list[tuple[str, str, str, list[tuple[str, str]]]] = [
         "short",
         [("chammal_bulkhead_in_flight", "{{service}} to {{upstream}}")],
     ),
+    (
+        "Let in at once, and the limit",
+        "timeseries",
+        "short",
+        [("chammal_limit_in_flight", "{{limit}} in"), ("chammal_limit", "{{limit}} limit")],
+    ),
+    (
+        "Refused because full, by why",
+        "timeseries",
+        "ops",
+        [(f"sum by (limit, reason) (rate(chammal_limit_shed_total{RATE}))", "{{limit}} {{reason}}")],
+    ),
 ]
 
 
