@@ -54,6 +54,7 @@ async def soak(minutes: float, seed: int, models_dir: Path, log: Path) -> int:
             await trouble.kill_every_service(signal.SIGKILL)
         trouble.heal()
         recovered = await _recovery(running)
+        samples.save(log.with_suffix(".csv"))
         return _report(minutes, seed, samples, (measured, end), load.outcomes, trouble, recovered)
 
 
@@ -91,7 +92,7 @@ def _report(
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{dt.datetime.now(dt.UTC):%d %B %Y}, {machine}.")
     print(f"Measured from minute {window[0] / 60:.1f} to {window[1] / 60:.1f}, every 10 s.\n")
-    print("| service | what | mean | slope an hour (95 %) | tolerated | verdict |\n|---|---|---|---|---|---|")
+    print("| service | what | median | slope an hour | 95 % | tolerated | verdict |\n|---|---|---|---|---|---|---|")
     grown = [verdict for service in SERVICES for verdict in _rows(service, samples.taken.get(service, []), window)]
     print(
         f"\nProcessor: {_share(samples, window):.0%} of a core in the services and the workers that they waited for.\n"
@@ -116,13 +117,14 @@ def _rows(service: str, samples: list[Sample], window: tuple[float, float]) -> l
         points = [(one.seconds, one.values[measure]) for one in within if measure in one.values]
         found = trend([x for x, _ in points], [y for _, y in points])
         if found is None:
-            print(f"| {service} | {measure} | – | too few samples | | NOT MEASURED |")
+            print(f"| {service} | {measure} | – | too few samples | | | NOT MEASURED |")
             grown.append(True)
             continue
-        grows = found.grows(TOLERATED[measure])
-        slope, verdict = f"{found.per_hour:+.2f} ± {found.error:.2f}", "GROWS" if grows else "flat"
-        print(f"| {service} | {measure} | {found.mean:.1f} | {slope} | {TOLERATED[measure]:g} | {verdict} |")
-        grown.append(grows)
+        tolerated = TOLERATED[measure]
+        verdict = "GROWS" if found.grows(tolerated) else "flat" if found.tells(tolerated) else "UNSURE"
+        slope = f"{found.per_hour:+.2f} | {found.low:+.2f} to {found.high:+.2f}"
+        print(f"| {service} | {measure} | {found.middle:.1f} | {slope} | {tolerated:g} | {verdict} |")
+        grown.append(verdict != "flat")
     return grown
 
 
@@ -151,7 +153,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
-    parser.add_argument("--log", type=Path, default=Path("soak.log"), help="what the services print")
+    parser.add_argument(
+        "--log", type=Path, default=Path("soak.log"), help="what the services print; the samples go beside it, as .csv"
+    )
     arguments = parser.parse_args()
     sys.exit(asyncio.run(soak(arguments.minutes, arguments.seed, arguments.models_dir.resolve(), arguments.log)))
 

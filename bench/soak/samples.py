@@ -59,6 +59,17 @@ class Samples:
         last = {(service, one.pid): one.failures for service, taken in self.taken.items() for one in taken}
         return round(sum(last.values()))
 
+    def save(self, path: Path) -> None:
+        lines = [
+            f"{service},{one.pid},{one.seconds:.0f},"
+            + ",".join(str(one.values.get(measure, "")) for measure in Measure)
+            for service, taken in self.taken.items()
+            for one in taken
+        ]
+        path.write_text(
+            "\n".join(["service,pid,seconds," + ",".join(measure.name.lower() for measure in Measure), *lines])
+        )
+
     async def _take(self, service: str, client: httpx2.AsyncClient) -> Sample | None:
         pid = self.mesh.pid(service)
         if pid is None:

@@ -85,7 +85,7 @@ class Server:
 
     def workers(self, module: str) -> list[int]:
         """Process ids of its children that run `module`."""
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
         return [int(pid) for pid, parent, args in rows if int(parent) == self.process.pid and module in args]
 
