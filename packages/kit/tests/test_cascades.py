@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chammal_contracts.stages import BreakerState, FailureType
-from chammal_kit.breaker import Breaker, BreakerPolicy, CircuitBreaker, Permit
+from chammal_kit.breaker import Breaker, BreakerPolicy, CircuitBreaker, NoBreaker
 from chammal_kit.deadline import set_deadline
 from chammal_kit.retry_budget import RetryBudget
 from chammal_kit.upstream import Upstream, UpstreamError, UpstreamPolicy
@@ -26,23 +26,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class NoBreaker:
-    """So that only the budget stands between an outage and a storm."""
-
-    name = "llm"
-    state = BreakerState.CLOSED
-    retry_after = 0.0
-
-    def admit(self) -> Permit:
-        return self
-
-    def health_ok(self) -> None: ...
-    def health_failed(self) -> None: ...
-    def succeed(self, *, slow: bool = False) -> None: ...
-    def fail(self, retry_after: float | None = None, *, slow: bool = False) -> None: ...
-    def cancel(self) -> None: ...
-
-
 @dataclass
 class World:
     """An upstream that fails each `one_in`th request, its callers, and a clock."""
@@ -57,7 +40,7 @@ class World:
 
     def __post_init__(self) -> None:
         policy = UpstreamPolicy.model_validate({"concurrency": 1000, "retry": NO_WAIT})
-        breaker: Breaker = NoBreaker()
+        breaker: Breaker = NoBreaker("llm")
         if self.breaker:
             breaker = CircuitBreaker("llm", policy.breaker, clock=self.clock, jitter=lambda: 0.0)
         transport = httpx2.MockTransport(self.answer)

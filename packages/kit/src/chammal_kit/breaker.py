@@ -338,3 +338,22 @@ class _Permit:
         if not self._settled:
             self._settled = True
             self._breaker.settle(self._generation, failed, retry_after, slow)
+
+
+class NoBreaker:
+    """Lets every call go and learns nothing, so that health checks never open the breaker that real calls use."""
+
+    state = BreakerState.CLOSED
+    retry_after = 0.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def admit(self) -> Permit:
+        return self
+
+    def health_ok(self) -> None: ...
+    def health_failed(self) -> None: ...
+    def succeed(self, *, slow: bool = False) -> None: ...
+    def fail(self, retry_after: float | None = None, *, slow: bool = False) -> None: ...
+    def cancel(self) -> None: ...

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
-from chammal_kit.breaker import BreakerPolicy
+from chammal_kit.breaker import BreakerPolicy, NoBreaker
 from chammal_kit.retry import RetryPolicy
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
 from chammal_llm_gateway.anthropic_backend import API_VERSION, AnthropicBackend
 from chammal_llm_gateway.backend import Backend
 from chammal_llm_gateway.openai_backend import OpenAIBackend
-from chammal_llm_gateway.readiness import AlwaysAdmits, Probed
+from chammal_llm_gateway.readiness import Probed
 from chammal_llm_gateway.request import DEFAULT_MODEL
 from chammal_llm_gateway.settings import BackendName, LlmSettings
 
@@ -60,7 +60,7 @@ def _upstream(settings: LlmSettings, name: BackendName, transport: Transport | N
     timeouts = Timeouts(connect=settings.connect_seconds, first_byte=wait, idle=wait, total=wait)
     policy = policy.model_copy(update={"timeouts": timeouts, "concurrency": 1})
     return Upstream(
-        name, url, policy, headers=_headers(settings, name), transport=sent, breaker=AlwaysAdmits(), observers=()
+        name, url, policy, headers=_headers(settings, name), transport=sent, breaker=NoBreaker(name), observers=()
     )
 
 

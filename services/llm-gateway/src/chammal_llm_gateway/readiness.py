@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from chammal_contracts.health import Check, Readiness
 from chammal_contracts.stages import BreakerState, FailureType
-from chammal_kit.breaker import Permit
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_llm_gateway.backend import Backend, BackendFailed
@@ -23,23 +22,6 @@ from chammal_llm_gateway.trail import NO_BACKEND, Trail
 log = component_logger("HealthCheck")
 
 _SLOW = frozenset({FailureType.READ_TIMEOUT, FailureType.DEADLINE_EXCEEDED})
-
-
-class AlwaysAdmits:
-    """The breaker of the probes' own connection, so that health checks never open the one that real calls use."""
-
-    name = "probe"
-    state = BreakerState.CLOSED
-    retry_after = 0.0
-
-    def admit(self) -> Permit:
-        return self
-
-    def health_ok(self) -> None: ...
-    def health_failed(self) -> None: ...
-    def succeed(self, *, slow: bool = False) -> None: ...
-    def fail(self, retry_after: float | None = None, *, slow: bool = False) -> None: ...
-    def cancel(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
