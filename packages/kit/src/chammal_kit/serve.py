@@ -1,6 +1,7 @@
 """Runs an app under uvicorn, as all services are run."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -64,6 +65,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self._config.operations is not None:
             self.servers.append(await self._listen(self._config.operations))
+        spare_what_stays()
         self._vitals.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -128,6 +130,13 @@ def serve(app: FastAPI, settings: ServiceSettings, websockets: bool = False) -> 
         sys.exit(_START_FAILED)
     if server.force_exit:
         sys.exit(_FORCED)
+
+
+def spare_what_stays() -> None:
+    """Modules, routes and models live as long as the process: a full collection that walks them all stops the event loop
+    for a tenth of a second on a busy machine."""
+    gc.collect()
+    gc.freeze()
 
 
 def shut_down() -> None:

@@ -33,7 +33,7 @@ _ENVIRONMENT = {
 }
 
 
-_NICE = 5
+_NICE = 10
 
 
 class WorkerDied(Exception):

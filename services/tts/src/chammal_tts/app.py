@@ -22,7 +22,7 @@ from chammal_tts.settings import TtsSettings
 from chammal_tts.state import TtsState
 from chammal_tts.work import WatchedEngine, Work
 
-_NICE = 5
+_NICE = 10
 
 
 def create(
