@@ -23,7 +23,7 @@ import httpx2
 from bench.soak.load import Load, Outcomes
 from bench.soak.mesh import SERVICES, Mesh, mesh
 from bench.soak.samples import Measure, Sample, Samples
-from bench.soak.trend import trend
+from bench.soak.trend import floor, trend
 from bench.soak.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def _report(
     print(f"# Soak of {minutes:g} minutes, seed {seed}\n")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{dt.datetime.now(dt.UTC):%d %B %Y}, {machine}.")
-    print(f"Measured from minute {window[0] / 60:.1f} to {window[1] / 60:.1f}, every 10 s.\n")
+    print(f"Measured from minute {window[0] / 60:.1f} to {window[1] / 60:.1f}, the lowest of every 30 s.\n")
     print("| service | what | median | slope an hour | 95 % | tolerated | verdict |\n|---|---|---|---|---|---|---|")
     grown = [verdict for service in SERVICES for verdict in _rows(service, samples.taken.get(service, []), window)]
     print(
@@ -114,8 +114,7 @@ def _rows(service: str, samples: list[Sample], window: tuple[float, float]) -> l
     within = [sample for sample in within if sample.pid == within[-1].pid]
     grown = []
     for measure in Measure:
-        points = [(one.seconds, one.values[measure]) for one in within if measure in one.values]
-        found = trend([x for x, _ in points], [y for _, y in points])
+        found = trend(*floor([(one.seconds, one.values[measure]) for one in within if measure in one.values]))
         if found is None:
             print(f"| {service} | {measure} | – | too few samples | | | NOT MEASURED |")
             grown.append(True)

@@ -1,4 +1,4 @@
-"""What each process holds, every ten seconds."""
+"""What each process holds, every five seconds."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from bench.soak.mesh import SERVICES, Mesh
 
-EVERY = 10.0
+EVERY = 5.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _FAILURES = re.compile(r'^chammal_http_requests_total\{.*status="500"\} ([0-9.e+]+)$', re.MULTILINE)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FEWEST = 30
+_FLOOR_SECONDS = 30.0
 _MAX_LIKENESS = 0.95
 
 
@@ -31,6 +32,17 @@ class Trend:
     def tells(self, tolerated: float) -> bool:
         """Growth of three times as much would not be taken for chance."""
         return self.high - self.low <= 6 * tolerated
+
+
+def floor(points: Sequence[tuple[float, float]], every: float = _FLOOR_SECONDS) -> tuple[list[float], list[float]]:
+    """Times and values of the lowest point of each `every` seconds: what is still held when the work of the moment is
+    done. An answer that is being encoded has two threads; one that leaks them has them for ever."""
+    lowest: dict[int, tuple[float, float]] = {}
+    for seconds, value in points:
+        window = int(seconds // every)
+        if window not in lowest or value < lowest[window][1]:
+            lowest[window] = (seconds, value)
+    return [seconds for seconds, _ in lowest.values()], [value for _, value in lowest.values()]
 
 
 def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend | None:

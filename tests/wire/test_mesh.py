@@ -113,7 +113,11 @@ def test_the_openai_client_streams_a_chat(openai: OpenAI) -> None:
     pieces = [
         chunk.choices[0].delta.content or ""
         for chunk in openai.chat.completions.create(
-            model="default", messages=[{"role": "user", "content": "Count to five."}], max_tokens=24, stream=True
+            model="default",
+            messages=[{"role": "user", "content": "Name the seven days of the week."}],
+            temperature=0,
+            max_tokens=24,
+            stream=True,
         )
         if chunk.choices
     ]

@@ -1,6 +1,7 @@
 """A service in a process of its own, told to stop while it works."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 
 PATIENCE = 60.0
 SERVICE = """
-import asyncio, sys, threading, time
+import asyncio, gc, sys, threading, time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from fastapi import APIRouter, Request
@@ -49,6 +50,10 @@ async def stream():
 @router.post("/upload")
 async def upload(request: Request):
     return len(await request.body())
+
+@router.get("/collections")
+async def collections():
+    return [len(gc.get_objects()), gc.get_freeze_count()]
 
 @router.get("/block")
 async def block():
@@ -245,6 +250,11 @@ def test_a_process_that_was_stopped_whole_goes_on(start: Callable[..., Service])
     assert service.get("/health")[0] == 200
     with pytest.raises(subprocess.TimeoutExpired):
         service.process.wait(1.5)
+
+
+def test_full_collections_do_not_walk_what_startup_made(start: Callable[..., Service]) -> None:
+    walked, spared = json.loads(start().get("/collections"))
+    assert spared > 10 * walked
 
 
 def test_without_a_port_for_operations_all_is_on_one(start: Callable[..., Service]) -> None:

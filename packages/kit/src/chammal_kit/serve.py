@@ -65,7 +65,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self._config.operations is not None:
             self.servers.append(await self._listen(self._config.operations))
-        spare_what_stays()
+        if self._owns_process:
+            spare_what_stays()
         self._vitals.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -133,8 +134,8 @@ def serve(app: FastAPI, settings: ServiceSettings, websockets: bool = False) -> 
 
 
 def spare_what_stays() -> None:
-    """Modules, routes and models live as long as the process: a full collection that walks them all stops the event loop
-    for a tenth of a second on a busy machine."""
+    """Modules, routes and models live as long as the process. A full collection that walks them all stops the event
+    loop for a tenth of a second on a busy machine."""
     gc.collect()
     gc.freeze()
 
