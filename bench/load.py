@@ -7,6 +7,7 @@ which sends its next request when it has the answer to the last.
 import asyncio
 import contextlib
 import gc
+import json
 import os
 import random
 import subprocess
@@ -74,8 +75,16 @@ class Answer:
 class Report:
     seconds: float
     answers: list[Answer]
+    began: float
+    """As of time.perf_counter; all other times are seconds since then."""
     lags: list[float]
     """How late the generator's own event loop was, every 5 ms: what it adds to each time."""
+    stalls: list[tuple[float, float]] | None = None
+    """When the machine itself stood still, as `sent` and `done` of the answers; None where nobody could watch."""
+
+    def stood_still(self, answer: Answer) -> float:
+        """For how many of the answer's seconds the machine did, on the core where it did so for longest."""
+        return max((min(end, answer.done) - max(begin, answer.sent) for begin, end in self.stalls or ()), default=0.0)
 
     def of(self, kind: Kind, *, good: bool | None = None) -> list[Answer]:
         return [a for a in self.answers if a.kind is kind and good in (None, a.good)]
@@ -90,14 +99,19 @@ class Report:
 
 
 def run(plan: Plan) -> Report:
-    """In a process of its own."""
+    """In a process of its own, with watchers of the machine beside it."""
+    watchers = subprocess.Popen([sys.executable, "-m", "bench.stalls"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=TypeAdapter(Plan).dump_json(plan),
         stdout=subprocess.PIPE,
         check=True,
     )
-    return TypeAdapter(Report).validate_json(done.stdout)
+    seen, _ = watchers.communicate()
+    report = TypeAdapter(Report).validate_json(done.stdout)
+    if seen:
+        report.stalls = [(begin - report.began, end - report.began) for begin, end in json.loads(seen)]
+    return report
 
 
 class Generator:
@@ -106,13 +120,13 @@ class Generator:
         self._session = session
         self._clip = Path(plan.clip).read_bytes()
         self._random = random.Random(plan.seed)
-        self._began = time.perf_counter()
+        self.began = time.perf_counter()
         self.answers: list[Answer] = []
         self.lags: list[float] = []
 
     @property
     def _now(self) -> float:
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self.began
 
     async def run(self) -> None:
         ticking = asyncio.create_task(self._tick())
@@ -202,7 +216,7 @@ async def _main(plan: Plan) -> Report:
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout()) as session:
         generator = Generator(plan, session)
         await generator.run()
-        return Report(plan.seconds, generator.answers, generator.lags)
+        return Report(plan.seconds, generator.answers, generator.began, generator.lags)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The composition root."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -23,6 +25,8 @@ from chammal_tts.state import TtsState
 from chammal_tts.work import WatchedEngine, Work
 
 _NICE = 10
+_SESSION_NICE = 5
+"""Less: who answers is in the session too."""
 
 
 def create(
@@ -63,6 +67,9 @@ def _give_way() -> None:
     starts, the model's; elsewhere it would be of the whole process."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+        if os.getsid(0) == os.getpid():  # Linux may weigh sessions before threads, and this one is our own
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(_SESSION_NICE), "ascii")
 
 
 def load_kokoro(settings: TtsSettings) -> Engine:
