@@ -1,9 +1,7 @@
 import json
 
-import pytest
-
 from chammal_contracts.asr import ChannelLayout, Segment, Suspect, SuspectReason, Transcription, TranscriptionFormat
-from chammal_stt.formats import clock, render
+from chammal_stt.formats import render
 
 
 def segment(start: float, end: float, text: str, speaker: str | None = None) -> Segment:
@@ -77,11 +75,6 @@ def test_verbose_json_holds_everything() -> None:
 
 def test_text_is_the_text() -> None:
     assert body(TranscriptionFormat.TEXT) == TRANSCRIPTION.text + "\n"
-
-
-@pytest.mark.parametrize(("seconds", "written"), [(59.9996, "00:01:00.000"), (7200.0, "02:00:00.000")])
-def test_the_clock_carries_over(seconds: float, written: str) -> None:
-    assert clock(seconds, ".") == written
 
 
 def test_srt_says_who_speaks() -> None:

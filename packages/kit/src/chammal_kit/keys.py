@@ -36,6 +36,8 @@ class KeyScope(StrEnum):
     TRANSCRIBE = "transcribe"
     SPEECH = "speech"
     CHAT = "chat"
+    CALLS = "calls"
+    """Recorded calls: sending, reading, deleting; checks and rule sets."""
     OPERATIONS = "operations"
     """Failures, metrics and the details of readiness."""
     ADMIN = "admin"

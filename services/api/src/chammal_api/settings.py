@@ -32,6 +32,14 @@ class ApiSettings(ServiceSettings):
         default=(),
         description="Private networks that names in `agent_url` may lead to, such as 10.1.0.0/16.",
     )
+    store_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Stores that `file_url` may name. A host may begin with `*.` and a path end with `*`.",
+    )
+    store_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that names in `file_url` may lead to.",
+    )
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
     max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
     stt_seconds: float = Field(
@@ -82,13 +90,13 @@ class ApiSettings(ServiceSettings):
             raise ValueError("the whole file system cannot be the audio root")
         return value
 
-    @field_validator("agent_urls")
+    @field_validator("agent_urls", "store_urls")
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Egress(value)
         return value
 
-    @field_validator("agent_urls", "agent_networks", mode="before")
+    @field_validator("agent_urls", "agent_networks", "store_urls", "store_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

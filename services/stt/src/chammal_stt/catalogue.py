@@ -1,6 +1,7 @@
 """What models there are, and by which names requests ask for them."""
 
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.languages import LANGUAGES
 from chammal_kit.models import (
     Manifest,
     Model,
@@ -12,7 +13,6 @@ from chammal_kit.models import (
     missing_files,
 )
 from chammal_kit.problems import Problem
-from chammal_stt.languages import LANGUAGES
 from chammal_stt.settings import SttSettings
 
 ALIASES = frozenset({"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})

@@ -11,9 +11,9 @@ from starlette.types import Message
 
 from chammal_contracts.asr import Channels, TimestampGranularity, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.languages import LANGUAGES
 from chammal_kit.body_limit import limit_body
 from chammal_kit.problems import Problem
-from chammal_stt.languages import LANGUAGES
 from chammal_stt.settings import SttSettings
 
 _MAX_FIELDS = 32

@@ -1,10 +1,12 @@
 """A transcript as the five response formats of OpenAI's interface."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from starlette.responses import Response
 
-from chammal_contracts.asr import Segment, Transcription, TranscriptionFormat, TranscriptionText
+from chammal_contracts.asr import Transcription, TranscriptionFormat, TranscriptionText
+from chammal_kit import subtitles
+from chammal_kit.subtitles import SRT_MEDIA_TYPE, VTT_MEDIA_TYPE, Cue
 
 
 def render(transcription: Transcription, response_format: TranscriptionFormat) -> Response:
@@ -25,47 +27,22 @@ def to_text(transcription: Transcription) -> str:
 
 
 def to_srt(transcription: Transcription) -> str:
-    return "".join(
-        f"{number}\n{clock(segment.start, ',')} --> {clock(segment.end, ',')}\n{_said(segment)}\n\n"
-        for number, segment in enumerate(transcription.segments, start=1)
-    )
+    return subtitles.to_srt(_cues(transcription))
 
 
 def to_vtt(transcription: Transcription) -> str:
-    cues = (f"{clock(s.start, '.')} --> {clock(s.end, '.')}\n{_voice(s)}\n\n" for s in transcription.segments)
-    return "WEBVTT\n\n" + "".join(cues)
+    return subtitles.to_vtt(_cues(transcription))
 
 
-def clock(seconds: float, point: str) -> str:
-    """`01:02:03,456`"""
-    milliseconds = round(seconds * 1000)
-    minutes, milliseconds = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
-
-
-def _said(segment: Segment) -> str:
-    return _line(segment.text if segment.speaker is None else f"{segment.speaker}: {segment.text}")
-
-
-def _voice(segment: Segment) -> str:
-    text = _escape(_line(segment.text))
-    return text if segment.speaker is None else f"<v {_escape(_line(segment.speaker))}>{text}"
-
-
-def _line(text: str) -> str:
-    """One line: an empty one would end the cue, and an arrow would begin another."""
-    return " ".join(text.split()).replace("-->", "->")
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _cues(transcription: Transcription) -> Iterator[Cue]:
+    return (Cue(one.start, one.end, one.text, one.speaker) for one in transcription.segments)
 
 
 _WRITERS: dict[TranscriptionFormat, tuple[Callable[[Transcription], str], str]] = {
     TranscriptionFormat.JSON: (to_json, "application/json"),
     TranscriptionFormat.VERBOSE_JSON: (to_verbose_json, "application/json"),
     TranscriptionFormat.TEXT: (to_text, "text/plain"),
-    TranscriptionFormat.SRT: (to_srt, "application/x-subrip"),
-    TranscriptionFormat.VTT: (to_vtt, "text/vtt"),
+    TranscriptionFormat.SRT: (to_srt, SRT_MEDIA_TYPE),
+    TranscriptionFormat.VTT: (to_vtt, VTT_MEDIA_TYPE),
 }
 MEDIA_TYPES = tuple(dict.fromkeys(media_type for _, media_type in _WRITERS.values()))

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from chammal_contracts.languages import LANGUAGES
 from chammal_kit.settings import ServiceSettings, settings_config
-from chammal_stt.languages import LANGUAGES
 
 
 class SttSettings(ServiceSettings):

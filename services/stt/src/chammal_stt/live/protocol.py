@@ -6,8 +6,8 @@ from enum import StrEnum
 from pydantic import ValidationError
 
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.languages import LANGUAGES
 from chammal_contracts.live import CLIENT_MESSAGE, CloseCode, Commit, Finish, LiveError, LiveStage, Start
-from chammal_stt.languages import LANGUAGES
 from chammal_stt.metrics import SessionOutcome
 
 

@@ -1,4 +1,4 @@
-"""The language codes that Whisper was trained on. Listed here because its library must stay out of this process."""
+"""The language codes that Whisper was trained on: what `language` of a recording may be."""
 
 _CODES = (
     "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy id "
