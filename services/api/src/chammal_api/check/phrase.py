@@ -1,0 +1,84 @@
+"""Phrases of keyword rules: plain words with limited wildcards, matched on letters alone.
+
+    원금 보장(된|됩|돼)     one of these; (은|는|) may be nothing
+    원금 * 손실             up to 6 letters between, within one sentence; {12} for up to 12
+    연 # (%|퍼센트|프로)    # is a number, in digits or as it is spoken
+
+White space and punctuation never count, since recognisers differ in both. Each piece is bounded and there are no
+repetitions within repetitions, so that no text makes matching slow.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+SENTENCE = "\n"
+"""Ends a sentence in text that is made of letters."""
+MAX_GAP = 20
+_GAP = 6
+_MAX_GAPS = 3
+_NUMBER = r"(?:[0-9]{1,15}|[영공일이삼사오육륙칠팔구십백천만억조점]{1,12})"
+_TOKEN = re.compile(r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<number>#)|(?P<literal>[^(){}*#|]+)")
+_NO_LETTER = re.compile(r"[^\w%]+|_+")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPhrase:
+    pattern: re.Pattern[str]
+    needles: tuple[str, ...]
+    """One of these is in every text that matches."""
+
+    def may_be_in(self, letters: str) -> bool:
+        return any(needle in letters for needle in self.needles)
+
+
+def letters_of(text: str) -> str:
+    """Letters, digits and %, without case, white space and punctuation."""
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text)).casefold()
+
+
+@lru_cache(maxsize=8192)
+def compile_phrase(phrase: str) -> CompiledPhrase:
+    """Raises ValueError with what is wrong."""
+    parts: list[str] = []
+    needles: tuple[str, ...] = ()
+    gaps = at = 0
+    while at < len(phrase):
+        token = _TOKEN.match(phrase, at)
+        if token is None:
+            raise ValueError(f"phrase {phrase!r}: cannot be read from {phrase[at : at + 10]!r} on")
+        at = token.end()
+        if token["group"] is not None:
+            pattern, found = _group(phrase, token["group"])
+        elif token["literal"] is not None:
+            literal = letters_of(token["literal"])
+            pattern, found = re.escape(literal), (literal,) if literal else ()
+        elif token["number"]:
+            pattern, found = _NUMBER, ()
+        else:
+            gaps += 1
+            pattern, found = _gap(phrase, token["gap"]), ()
+        parts.append(pattern)
+        if found and (not needles or min(map(len, found)) > min(map(len, needles))):
+            needles = found
+    if not needles:
+        raise ValueError(f"phrase {phrase!r}: no word of it must be there")
+    if gaps > _MAX_GAPS:
+        raise ValueError(f"phrase {phrase!r}: more than {_MAX_GAPS} gaps")
+    return CompiledPhrase(re.compile("".join(parts)), needles)
+
+
+def _group(phrase: str, group: str) -> tuple[str, tuple[str, ...]]:
+    words = [letters_of(word) for word in group.split("|")]
+    if len(words) < 2 or len(words) > 40 or "*" in group or "{" in group or "#" in group:
+        raise ValueError(f"phrase {phrase!r}: ({group}) must be 2 to 40 plain words")
+    words.sort(key=len, reverse=True)
+    return f"(?:{'|'.join(map(re.escape, words))})", tuple(words) if all(words) else ()
+
+
+def _gap(phrase: str, length: str | None) -> str:
+    most = _GAP if length is None else int(length)
+    if not 1 <= most <= MAX_GAP:
+        raise ValueError(f"phrase {phrase!r}: a gap is 1 to {MAX_GAP} letters")
+    return rf"[^{SENTENCE}]{{0,{most}}}?"
