@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from chammal_api.calls.signature import Signer
 from chammal_contracts.failures import Environment
 from chammal_kit.egress import Egress
 from chammal_kit.settings import ServiceSettings, settings_config
@@ -39,6 +40,24 @@ class ApiSettings(ServiceSettings):
     store_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         default=(),
         description="Private networks that names in `file_url` may lead to.",
+    )
+    webhook_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses that `webhook_url` of a call may name, written as in `agent_urls`.",
+    )
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that names in `webhook_url` may lead to.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks: `whsec_` and 24 to 64 bytes in base64; two with a space between them while one "
+        "replaces the other. Without it no call may name a webhook.",
+    )
+    mask: bool = Field(
+        default=True,
+        description="Numbers of persons, cards, accounts and telephones become `*` in what is stored of a call, and in "
+        "what a language model is given of it.",
     )
     max_upload_bytes: int = Field(default=1 << 30, ge=1, description="Largest upload, in bytes.")
     max_json_bytes: int = Field(default=4 << 20, ge=1, description="Largest JSON request body, in bytes.")
@@ -90,13 +109,28 @@ class ApiSettings(ServiceSettings):
             raise ValueError("the whole file system cannot be the audio root")
         return value
 
-    @field_validator("agent_urls", "store_urls")
+    @field_validator("agent_urls", "store_urls", "webhook_urls")
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Egress(value)
         return value
 
-    @field_validator("agent_urls", "agent_networks", "store_urls", "store_networks", mode="before")
+    @field_validator("webhook_secret")
+    @classmethod
+    def _can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Signer(value.get_secret_value())
+        return value
+
+    @field_validator(
+        "agent_urls",
+        "agent_networks",
+        "store_urls",
+        "store_networks",
+        "webhook_urls",
+        "webhook_networks",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
