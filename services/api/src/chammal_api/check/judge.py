@@ -1,0 +1,240 @@
+"""The language model's part of the check: small groups of questions at the same time, each claim asked about twice.
+
+First it is asked in which line something is said; then, of each line that it names, whether that line really says so.
+A small model names a line too easily and is far better at the second question. What it named and did not stand by is
+not said. A question is answered when all windows that it was asked about were, or when one of them brought a finding.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from chammal_api.check.asking import Tally
+from chammal_api.check.findings import JudgeOutcome, ModelFinding
+from chammal_api.check.phrase import compile_phrase
+from chammal_api.check.prompts import (
+    PROMPT_VERSION,
+    confirm_messages,
+    confirm_schema,
+    find_messages,
+    find_schema,
+    keyed,
+)
+from chammal_api.check.rules import Question, RuleSet
+from chammal_api.check.windows import Line, Window, cover, lines_of, relevant
+from chammal_api.clients.completion import Completed, complete
+from chammal_api.outcome import skipped
+from chammal_contracts.chat import Provenance
+from chammal_contracts.checks import CheckRequest, Polarity, Speaker
+from chammal_contracts.stages import FailureType, Stage
+from chammal_kit.deadline import Deadline, current_deadline, set_deadline
+from chammal_kit.upstream import Upstream, UpstreamError
+from chammal_kit.upstream_errors import Evidence
+
+GROUP = 5
+"""Questions asked at once at most."""
+AROUND = 2
+"""Lines on either side of one that is asked about a second time."""
+FIND_TOKENS = 120
+CONFIRM_TOKENS = 24
+
+STOOD_BY = 0.8
+NOT_FOUND = 0.6
+NOT_STOOD_BY = 0.5
+NOT_ALL_SEEN = 0.4
+"""Of "not said" where only the nearest lines of a long call were shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One group of questions on one window."""
+
+    number: int
+    questions: tuple[Question, ...]
+    window: Window
+    whole: bool
+    """Whether this window and those of its fellows are the whole call."""
+
+
+@dataclass(slots=True)
+class _Answers:
+    """Of one question, from the windows that it was asked about."""
+
+    findings: dict[int, ModelFinding] = field(default_factory=dict)
+    """By number of job: what comes first in the call is shown, whoever was answered first."""
+    missing: int = 0
+
+    def best(self) -> ModelFinding | None:
+        said = [self.findings[job] for job in sorted(self.findings) if self.findings[job].said]
+        if said:
+            return said[0]
+        if self.missing or not self.findings:
+            return None
+        return min(self.findings.values(), key=lambda finding: finding.confidence)
+
+
+class Judge:
+    """`seconds` is for one whole call; what is not answered by then is missing, and the rest stands."""
+
+    def __init__(
+        self, upstream: Upstream, *, at_once: int = 4, window_tokens: int = 1800, seconds: float = 900.0
+    ) -> None:
+        self._upstream = upstream
+        self._at_once = asyncio.Semaphore(at_once)
+        self._window_tokens = window_tokens
+        self._seconds = seconds
+
+    async def judge(self, rules: RuleSet, request: CheckRequest, questions: Sequence[Question]) -> JudgeOutcome:
+        lines = lines_of(request.utterances)
+        if not lines or not questions:
+            return JudgeOutcome({}, skipped(Stage.ANALYSIS, "no transcript" if questions else "nothing to ask").report)
+        tally = Tally(Stage.ANALYSIS, self._upstream)
+        answers = {question.id: _Answers() for question in questions}
+        async with asyncio.TaskGroup() as group:
+            for job in plan(lines, questions, phrases_of(rules), self._window_tokens):
+                group.create_task(self._do(job, answers, tally, self._until()))
+        found = {name: best for name, one in answers.items() if (best := one.best()) is not None}
+        report = tally.report(len(found), len(questions), "questions")
+        return JudgeOutcome(found, report, PROMPT_VERSION if found else None)
+
+    def _until(self) -> Deadline:
+        own, callers = Deadline.after(self._seconds), current_deadline()
+        return own if callers is None else min(own, callers, key=lambda one: one.at)
+
+    async def _do(self, job: Job, answers: Mapping[str, _Answers], tally: Tally, until: Deadline) -> None:
+        set_deadline(until)  # of this task alone
+        try:
+            named = await self._ask(
+                find_messages(job.window, job.questions), find_schema(job.window, job.questions), FIND_TOKENS, tally
+            )
+            numbers = [(question, _number(named, key, job.window)) for key, question in keyed(job.questions)]
+        except UpstreamError as error:
+            tally.failed(error)
+            for question in job.questions:
+                answers[question.id].missing += 1
+            return
+        async with asyncio.TaskGroup() as group:
+            for question, number in numbers:
+                group.create_task(self._settle(job, question, number, answers[question.id], tally))
+
+    async def _settle(self, job: Job, question: Question, number: int, answers: _Answers, tally: Tally) -> None:
+        if number == 0:
+            confidence = NOT_FOUND if job.whole else NOT_ALL_SEEN
+            answers.findings[job.number] = ModelFinding(False, confidence=confidence)
+            return
+        try:
+            answers.findings[job.number] = await self._confirm(job.window, number - 1, question, tally)
+        except UpstreamError as error:
+            tally.failed(error)
+            answers.missing += 1
+
+    async def _confirm(self, window: Window, named: int, question: Question, tally: Tally) -> ModelFinding:
+        """Raises UpstreamError."""
+        for place in places_near(window, named, question):
+            begin = max(0, place - AROUND)
+            near = window[begin : place + AROUND + 1]
+            answer = await self._ask(
+                confirm_messages(near, place - begin, question), confirm_schema(), CONFIRM_TOKENS, tally
+            )
+            if answer.get("answer") == "yes":
+                return finding_of(window, place, question)
+        return ModelFinding(False, confidence=NOT_STOOD_BY)
+
+    async def _ask(
+        self, messages: list[dict[str, str]], schema: dict[str, Any], max_tokens: int, tally: Tally
+    ) -> dict[str, Any]:
+        """Raises UpstreamError."""
+        await self._enter()
+        try:
+            done: Completed[dict[str, Any]] = await complete(
+                self._upstream, messages, schema, name="call_check", max_tokens=max_tokens, parse=_read(schema)
+            )
+        finally:
+            self._at_once.release()
+        tally.answered(done)
+        return done.value
+
+    async def _enter(self) -> None:
+        """A place, unless the deadline comes first. Raises UpstreamError."""
+        until = current_deadline()
+        try:
+            await asyncio.wait_for(self._at_once.acquire(), None if until is None else until.remaining())
+        except TimeoutError:
+            late = FailureType.DEADLINE_EXCEEDED
+            raise UpstreamError(self._upstream.name, late, "no time left to ask", evidence=Evidence.NONE) from None
+
+
+def plan(
+    lines: Sequence[Line], questions: Sequence[Question], phrases: Mapping[str, tuple[str, ...]], budget: int
+) -> list[Job]:
+    """Those on the same window stand together, so that a server keeps what it has computed of it."""
+    windows = cover(lines, budget)
+    must_not = [question for question in questions if question.polarity is Polarity.MUST_NOT]
+    others = [question for question in questions if question.polarity is not Polarity.MUST_NOT]
+    anywhere = groups_of(must_not) if len(windows) > 1 else [*groups_of(others), *groups_of(must_not)]
+    shown = [(group, window, True) for window in windows for group in anywhere]
+    if len(windows) > 1:
+        for group in groups_of(others):
+            wanted = [phrase for one in group for phrase in (one.looks_for, *phrases.get(one.element, ()))]
+            shown.append((group, relevant(lines, wanted, budget), False))
+    return [Job(number, *one) for number, one in enumerate(shown)]
+
+
+def groups_of(questions: Sequence[Question]) -> list[tuple[Question, ...]]:
+    """Of at most GROUP, and as even as they can be: of eight, two fours."""
+    count = -(-len(questions) // GROUP)
+    cuts = [len(questions) * number // count for number in range(count + 1)] if count else [0]
+    return [tuple(questions[start:end]) for start, end in pairwise(cuts)]
+
+
+def phrases_of(rules: RuleSet) -> dict[str, tuple[str, ...]]:
+    """The plain words of each element's keyword rules."""
+    return {
+        element.id: tuple(
+            needle
+            for rule in element.rules
+            for phrases in (rule.any or (), *(rule.all or ()))
+            for phrase in phrases
+            for needle in compile_phrase(phrase).needles
+        )
+        for element in rules.elements
+    }
+
+
+def places_near(window: Window, named: int, question: Question) -> list[int]:
+    """The line that was named; where a customer cannot have said it, the next one that the agent said."""
+    if question.polarity is Polarity.MUST_CONFIRM or window[named].speaker is not Speaker.CUSTOMER:
+        return [named]
+    later = range(named + 1, min(named + 1 + AROUND, len(window)))
+    return [place for place in later if window[place].speaker is not Speaker.CUSTOMER][:1]
+
+
+def finding_of(window: Window, place: int, question: Question) -> ModelFinding:
+    line = window[place]
+    ids = [line.utterance_id]
+    if question.polarity is Polarity.MUST_CONFIRM and line.speaker is not Speaker.CUSTOMER:
+        later = window[place + 1 : place + 1 + AROUND]
+        ids += [next((one.utterance_id for one in later if one.speaker is Speaker.CUSTOMER), line.utterance_id)]
+    return ModelFinding(True, tuple(dict.fromkeys(ids)), line.text, STOOD_BY)
+
+
+def _number(answer: Mapping[str, Any], key: str, window: Window) -> int:
+    number = answer[key]
+    return number if 0 <= number <= len(window) else 0
+
+
+def _read(schema: dict[str, Any]) -> Any:
+    """For backends that do not hold to the schema: what it wants, of the kinds that it wants."""
+    kinds = {name: int if wanted["type"] == "integer" else str for name, wanted in schema["properties"].items()}
+
+    def read(answer: Any, _: Provenance) -> dict[str, Any]:
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is not a JSON object")
+        wrong = [name for name, kind in kinds.items() if type(answer.get(name)) is not kind]
+        if wrong:
+            raise ValueError(f"the answer lacks {', '.join(wrong)}")
+        return answer
+
+    return read
