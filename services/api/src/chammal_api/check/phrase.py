@@ -3,6 +3,7 @@
     원금 보장(된|됩|돼)     one of these; (은|는|) may be nothing
     원금 * 손실             up to 6 letters between, within one sentence; {12} for up to 12
     연 # (%|퍼센트|프로)    # is a number, in digits or as it is spoken
+    ^네 알겠 · 되나요$      ^ where a sentence begins, $ where it ends
 
 White space and punctuation never count, since recognisers differ in both. Each piece is bounded and there are no
 repetitions within repetitions, so that no text makes matching slow.
@@ -19,7 +20,10 @@ MAX_GAP = 20
 _GAP = 6
 _MAX_GAPS = 3
 _NUMBER = r"(?:[0-9]{1,15}|[영공일이삼사오육륙칠팔구십백천만억조점]{1,12})"
-_TOKEN = re.compile(r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<number>#)|(?P<literal>[^(){}*#|]+)")
+_TOKEN = re.compile(
+    r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<one>[#^$])|(?P<literal>[^(){}*#^$|]+)"
+)
+_ONE = {"#": _NUMBER, "^": rf"(?<![^{SENTENCE}])", "$": rf"(?![^{SENTENCE}])"}
 _NO_LETTER = re.compile(r"[^\w%]+|_+")
 
 
@@ -54,8 +58,8 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
         elif token["literal"] is not None:
             literal = letters_of(token["literal"])
             pattern, found = re.escape(literal), (literal,) if literal else ()
-        elif token["number"]:
-            pattern, found = _NUMBER, ()
+        elif token["one"] is not None:
+            pattern, found = _ONE[token["one"]], ()
         else:
             gaps += 1
             pattern, found = _gap(phrase, token["gap"]), ()
@@ -71,7 +75,7 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
 
 def _group(phrase: str, group: str) -> tuple[str, tuple[str, ...]]:
     words = [letters_of(word) for word in group.split("|")]
-    if len(words) < 2 or len(words) > 40 or "*" in group or "{" in group or "#" in group:
+    if len(words) < 2 or len(words) > 40 or set(group) & set("*{#^$"):
         raise ValueError(f"phrase {phrase!r}: ({group}) must be 2 to 40 plain words")
     words.sort(key=len, reverse=True)
     return f"(?:{'|'.join(map(re.escape, words))})", tuple(words) if all(words) else ()

@@ -138,6 +138,8 @@ class Element(_Strict):
     human: bool = False
     """A suspicion always needs a human, whoever came to it."""
     when: Applies = Applies()
+    only_if: Id | None = None
+    """A signal without which the element does not come up in a call."""
     looks_for: str | None = Field(default=None, min_length=1, max_length=300)
     """What the model is asked to find, in the language of the calls."""
     metadata: MetadataRule | None = None
@@ -217,4 +219,8 @@ class RuleSet(_Strict):
             for other in (rule.before, rule.after):
                 if other is not None and (other not in ids or other == rule.id):
                     raise ValueError(f"rule {rule.id} refers to {other}, which is no other rule or element")
+        signals = {signal.id for signal in self.signals}
+        for element in self.elements:
+            if element.only_if is not None and element.only_if not in signals:
+                raise ValueError(f"{element.id}: only_if names {element.only_if}, which is no signal")
         return self
