@@ -1,7 +1,7 @@
 """The recording of a call, whole or in part (RFC 9110, section 14).
 
-A browser may play it, and must not take it for a page. One range is answered with 206. Several at once, and what is no range of bytes, are answered with the whole, which the
-RFC allows and every player understands.
+A browser may play it, and must not take it for a page. One range is answered with 206. Several at once, and what is no
+range of bytes, are answered with the whole, which the RFC allows and every player understands.
 """
 
 import re
