@@ -1,0 +1,194 @@
+"""SQLite or PostgreSQL behind threads of its own; the schema is brought up to date when it is opened.
+
+SQLite: one thread writes, since SQLite has one writer, and others read beside it.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from chammal_api.calls.search import PostgresIndex, SqliteIndex, TextIndex
+from chammal_api.calls.tables import counters, metadata
+from chammal_contracts.errors import ErrorCode
+from chammal_kit.problems import Problem
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 30
+_READERS = 4
+_SCHEMA_LOCK = 0x6368616D  # "cham": of PostgreSQL's advisory locks
+_DISK_FULL = "53100"
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA journal_size_limit = 67108864",
+    # A killed process loses nothing; a lost machine may lose the last seconds of work, which is done again.
+    "PRAGMA synchronous = NORMAL",
+)
+
+
+class DatabaseTooNew(Exception):
+    """A newer release has been here."""
+
+
+Step = Callable[[Connection, TextIndex], None]
+
+
+def _first(connection: Connection, index: TextIndex) -> None:
+    metadata.create_all(connection)
+    index.create(connection)
+    connection.execute(counters.insert(), [{"name": "change", "value": 0}, {"name": "scrub", "value": 0}])
+
+
+STEPS: tuple[Step, ...] = (_first,)
+"""Step n leads from version n to n + 1. A released step is never changed, and never uses tables.py anew."""
+
+
+class Database:
+    def __init__(self, url: str) -> None:
+        self.url = _driver(make_url(url))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.index: TextIndex = SqliteIndex() if self.is_sqlite else PostgresIndex()
+        self.engine = (
+            create_engine(self.url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS})
+            if self.is_sqlite
+            else create_engine(self.url, pool_pre_ping=True, pool_size=2 * _READERS)
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _set_pragmas)
+            event.listen(self.engine, "begin", _begin)
+        self._writers = ThreadPoolExecutor(1 if self.is_sqlite else _READERS, "calls-write")
+        self._readers = ThreadPoolExecutor(_READERS, "calls-read")
+
+    async def open(self) -> None:
+        await self._in(self._writers, self._migrate)
+
+    async def aclose(self) -> None:
+        def close() -> None:
+            self._writers.shutdown()
+            self._readers.shutdown()
+            self.engine.dispose()
+
+        await asyncio.get_running_loop().run_in_executor(None, close)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self.engine.connect() as connection, connection.begin():
+                return work(connection)
+
+        return await self._in(self._readers, run)
+
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = False) -> T:
+        """One transaction. `durable`: it has reached the disk when this returns, and all before it.
+
+        Raises Problem: 507 storage_full.
+        """
+
+        def run() -> T:
+            with self.engine.connect() as connection:
+                connection = connection.execution_options(writes=True)
+                with self._synchronous(connection, durable), connection.begin():
+                    return work(connection)
+
+        return await self._in(self._writers, run)
+
+    async def outside(self, statement: str) -> Any:
+        """Runs one statement outside of any transaction; gives its first row."""
+
+        def run() -> Any:
+            with self.engine.connect() as connection:
+                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+                result = connection.exec_driver_sql(statement)
+                return result.first() if result.returns_rows else None
+
+        return await self._in(self._writers, run)
+
+    async def _in(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, run)
+        except DBAPIError as error:
+            if not _is_full(error):
+                raise
+            detail = "The database has no room on its disk. An operator must make some."
+            raise Problem(507, ErrorCode.STORAGE_FULL, detail, headers={"Retry-After": "30"}) from error
+
+    @contextmanager
+    def _synchronous(self, connection: Connection, durable: bool) -> Iterator[None]:
+        if not (durable and self.is_sqlite):
+            yield
+            return
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+        raw.execute("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            raw.execute("PRAGMA synchronous = NORMAL")
+
+    def _migrate(self) -> None:
+        with self._alone(), self.engine.connect() as connection:
+            connection = connection.execution_options(writes=True)
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
+                _bring_up(connection, self.index, STEPS)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A new SQLite file is made by one process: turning WAL on does not wait for a lock."""
+        path = self.url.database
+        if not self.is_sqlite or not path or path == ":memory:":
+            yield
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with Path(f"{path}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _bring_up(connection: Connection, index: TextIndex, steps: tuple[Step, ...]) -> None:
+    connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS calls_schema (version integer NOT NULL)")
+    version = connection.exec_driver_sql("SELECT version FROM calls_schema").scalar()
+    if version is None:
+        connection.exec_driver_sql("INSERT INTO calls_schema VALUES (0)")
+        version = 0
+    if version > len(steps):
+        raise DatabaseTooNew(f"the database is of version {version}; this release knows {len(steps)}")
+    for step in steps[version:]:
+        step(connection, index)
+    connection.execute(text("UPDATE calls_schema SET version = :version"), {"version": len(steps)})
+
+
+def _driver(url: URL) -> URL:
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgres", "postgresql") else url
+
+
+def _set_pragmas(connection: sqlite3.Connection, record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that will write says so first: one that finds out later fails when another was faster."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is_full(error: DBAPIError) -> bool:
+    cause = error.orig
+    return (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(cause, "sqlstate", None) == _DISK_FULL
+    )

@@ -1,0 +1,132 @@
+"""Words of a transcript are found by pairs of characters: Korean of two syllables too, whatever ending follows.
+
+White space and case do not count. All of a query is plain text: it reaches the database as numbers of characters.
+SQLite: an FTS5 table of pairs, queried by phrase, which is exact. PostgreSQL: an index of arrays of pairs, and each
+hit is checked.
+"""
+
+import re
+import sqlite3
+import unicodedata
+from itertools import pairwise
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, Connection, text
+
+MAX_QUERY = 200
+"""Characters of a query that count."""
+_DROPPED = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff]+")
+_SECURE_DELETE = sqlite3.sqlite_version_info >= (3, 42)
+_MERGE_PAGES = 200
+
+
+def fold(said: str) -> str:
+    return _DROPPED.sub("", unicodedata.normalize("NFKC", said).casefold())
+
+
+def fold_lines(said: str) -> str:
+    return "\n".join(map(fold, said.split("\n")))
+
+
+def _code(character: str) -> str:
+    return f"{ord(character):06x}"
+
+
+def _phrase(folded: str) -> str:
+    codes = [_code(character) for character in folded]
+    return " ".join(a + b for a, b in pairwise(codes)) if len(codes) > 1 else codes[0]
+
+
+def _document(said: str) -> str:
+    """Pairs in their order, then every character once."""
+    folded = fold_lines(said)
+    pairs = _phrase(folded) if len(folded) > 1 else ""
+    return " ".join([pairs, *map(_code, sorted(set(folded)))])
+
+
+class TextIndex(Protocol):
+    def create(self, connection: Connection) -> None: ...
+    def add(self, connection: Connection, seq: int, said: str) -> None: ...
+    def remove(self, connection: Connection, seq: int, said: str) -> None: ...
+
+    def found(self, query: str) -> ColumnElement[bool] | None:
+        """A condition on calls.seq; None where nothing of the query is left to look for."""
+
+    def scrub(self, connection: Connection) -> bool:
+        """Takes removed text out of what is stored, a slice at a time. True: there is nothing left to do."""
+
+
+class SqliteIndex:
+    def create(self, connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "CREATE VIRTUAL TABLE call_grams USING fts5(grams, content='', columnsize=0, tokenize='ascii')"
+        )
+
+    def add(self, connection: Connection, seq: int, said: str) -> None:
+        connection.execute(
+            text("INSERT INTO call_grams(rowid, grams) VALUES (:seq, :grams)"), {"seq": seq, "grams": _document(said)}
+        )
+
+    def remove(self, connection: Connection, seq: int, said: str) -> None:
+        if _SECURE_DELETE:
+            connection.exec_driver_sql("INSERT INTO call_grams(call_grams, rank) VALUES ('secure-delete', 1)")
+        connection.execute(
+            text("INSERT INTO call_grams(call_grams, rowid, grams) VALUES ('delete', :seq, :grams)"),
+            {"seq": seq, "grams": _document(said)},
+        )
+
+    def found(self, query: str) -> ColumnElement[bool] | None:
+        folded = fold(query)[:MAX_QUERY]
+        if not folded:
+            return None
+        clause = text("calls.seq IN (SELECT rowid FROM call_grams WHERE call_grams MATCH :grams)")
+        return clause.bindparams(grams=f'"{_phrase(folded)}"')  # type: ignore[return-value]
+
+    def scrub(self, connection: Connection) -> bool:
+        return True
+
+
+class PostgresIndex:
+    def create(self, connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "CREATE TABLE call_grams (seq bigint PRIMARY KEY REFERENCES calls(seq) ON DELETE CASCADE,"
+            " grams text[] NOT NULL, folded text NOT NULL)"
+        )
+        connection.exec_driver_sql("CREATE INDEX calls_by_gram ON call_grams USING gin (grams)")
+
+    def add(self, connection: Connection, seq: int, said: str) -> None:
+        connection.execute(
+            text("INSERT INTO call_grams(seq, grams, folded) VALUES (:seq, :grams, :folded)"),
+            {"seq": seq, "grams": sorted(set(_document(said).split())), "folded": fold_lines(said)},
+        )
+
+    def remove(self, connection: Connection, seq: int, said: str) -> None:
+        connection.execute(text("DELETE FROM call_grams WHERE seq = :seq"), {"seq": seq})
+
+    def found(self, query: str) -> ColumnElement[bool] | None:
+        folded = fold(query)[:MAX_QUERY]
+        if not folded:
+            return None
+        clause = text(
+            "EXISTS (SELECT 1 FROM call_grams g WHERE g.seq = calls.seq AND g.grams @> :grams"
+            " AND strpos(g.folded, :folded) > 0)"
+        )
+        return clause.bindparams(grams=_phrase(folded).split(), folded=folded)  # type: ignore[return-value]
+
+    def scrub(self, connection: Connection) -> bool:
+        return True
+
+
+def snippet(said: str, query: str, around: int = 40) -> str | None:
+    """The line of `said` in which `query` stands, with `around` characters each side. None: it stands nowhere."""
+    folded = fold(query)[:MAX_QUERY]
+    if not folded:
+        return None
+    for line in said.split("\n"):
+        if folded not in fold(line):
+            continue
+        place = re.search(r"\s*".join(map(re.escape, folded)), line, re.IGNORECASE)
+        start, end = place.span() if place else (0, 0)
+        left, right = max(0, start - around), min(len(line), max(end, start) + around)
+        return ("…" if left else "") + line[left:right].strip() + ("…" if right < len(line) else "")
+    return None
