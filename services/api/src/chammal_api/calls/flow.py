@@ -11,6 +11,7 @@ not change: a new order of steps is a new workflow beside the old one, which sta
 """
 
 import asyncio
+import datetime as dt
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,22 +26,31 @@ from dbos._error import DBOSException
 from sqlalchemy.exc import SQLAlchemyError
 
 from chammal_api.calls.executors import BEAT_SECONDS, Executors, own_name
+from chammal_api.calls.records import Unqueued
 from chammal_api.calls.stages import STAGES
 from chammal_contracts.calls import Call, Priority
+from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import Stage
 from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
 from chammal_kit.request_id import enter_request
 
 APPLICATION, VERSION = "chammal-calls", "1"
+ANALYSE = "analyse_call"
 CALLS, WEBHOOKS = "calls", "webhooks"
 POLL_SECONDS = 0.25
 WEBHOOKS_AT_ONCE = 8
 RECONCILE_SECONDS = 30.0
+TIDY_SECONDS = 60.0
+KEPT = dt.timedelta(days=1)
+"""How long a workflow that has ended is remembered."""
 RECOVERIES = 50
 """Times that a workflow may be begun again. One that ends the process every time is given up."""
 PRIORITIES = {Priority.INTERACTIVE: 10, Priority.BATCH: 20}
 HEAL_PRIORITY = 30
-_BATCH = 200
+_BATCH = 500
+_FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_ENDED = ("SUCCESS", "CANCELLED", "ERROR")
 
 log = component_logger("Calls")
 
@@ -51,6 +61,7 @@ class Stages(Protocol):
     async def check(self, call_id: str, run: int) -> None: ...
     async def summarise(self, call_id: str, run: int) -> None: ...
     async def finish(self, call_id: str, run: int) -> Call | None: ...
+    async def give_up(self, call_id: str, run: int, reason: str) -> None: ...
 
 
 class Teller(Protocol):
@@ -58,20 +69,11 @@ class Teller(Protocol):
         """One try of the webhook. Seconds until the next, None: no more."""
 
 
-class Unqueued(Protocol):
-    @property
-    def call_id(self) -> str: ...
-    @property
-    def run(self) -> int: ...
-    @property
-    def priority(self) -> Priority: ...
-    @property
-    def stages(self) -> Sequence[Stage] | None: ...
-
-
 class Ledger(Protocol):
-    async def unqueued(self) -> Sequence[Unqueued]:
-        """Calls that wait for a run: of those, some may have no workflow, since a process was killed in between."""
+    async def submitted(self, call_id: str, run: int) -> None: ...
+    async def unqueued(self) -> Sequence[Unqueued]: ...
+    async def rerun(self, call_id: str) -> int | None: ...
+    async def get(self, call_id: str) -> Call | None: ...
 
 
 class CallFlow:
@@ -121,6 +123,7 @@ class CallFlow:
         self._chores = [
             asyncio.ensure_future(_regularly(BEAT_SECONDS, self._beat, "the heart-beat of the executor")),
             asyncio.ensure_future(_regularly(RECONCILE_SECONDS, self.reconcile, "looking for calls without a run")),
+            asyncio.ensure_future(_regularly(TIDY_SECONDS, self.tidy, "tidying up workflows")),
         ]
 
     async def aclose(self) -> None:
@@ -156,20 +159,41 @@ class CallFlow:
         if ids:
             await DBOS.delete_workflows_async(ids)
 
+    async def reanalyse(self, call_id: str) -> int:
+        """The number of the new run, of all stages. Raises CallGone; Problem 409 while another run goes on."""
+        run = await self._ledger.rerun(call_id)
+        if run is None:
+            detail = "The call is being analysed. Wait for its end: GET /v1/calls/{id}/events."
+            raise Problem(409, ErrorCode.CALL_UNFINISHED, detail)
+        call = await self._ledger.get(call_id)
+        await self.submit(call_id, run, call.metadata.priority if call else Priority.BATCH)
+        return run
+
     async def reconcile(self) -> int:
-        """Hands over the calls that have no workflow. Returns how many."""
-        handed = 0
-        waiting = list(await self._ledger.unqueued())
-        for start in range(0, len(waiting), _BATCH):
-            batch = {workflow_id(one.call_id, one.run): one for one in waiting[start : start + _BATCH]}
-            known = await DBOS.list_workflows_async(workflow_ids=list(batch), load_input=False, load_output=False)
-            for missing in batch.keys() - {workflow.workflow_id for workflow in known}:
-                one = batch[missing]
-                await self.submit(one.call_id, one.run, one.priority, one.stages)
-                handed += 1
-        if handed:
-            log.warning("%d calls had been accepted and not begun, and are now in the queue", handed)
-        return handed
+        """Hands over the calls that were accepted and have no workflow. Returns how many."""
+        waiting = await self._ledger.unqueued()
+        for one in waiting:
+            await self.submit(one.call_id, one.run, one.priority, one.only)
+        if waiting:
+            log.warning("%d calls had been accepted and not handed over", len(waiting))
+        return len(waiting)
+
+    async def tidy(self) -> None:
+        """Gives up the calls whose workflow cannot end, and forgets workflows that ended long ago."""
+        failed = await DBOS.list_workflows_async(
+            name=ANALYSE, status=[*_FAILED], limit=_BATCH, load_input=False, load_output=False
+        )
+        for workflow in failed:
+            call_id, _, run = workflow.workflow_id.rpartition(":")
+            await self._stages.give_up(
+                call_id, int(run), f"its analysis cannot be brought to an end: {workflow.status}"
+            )
+        long_ago = dt.datetime.now(dt.UTC) - KEPT
+        ended = await DBOS.list_workflows_async(
+            status=[*_ENDED], completed_before=long_ago.isoformat(), limit=_BATCH, load_input=False, load_output=False
+        )
+        if gone := [workflow.workflow_id for workflow in (*failed, *ended)]:
+            await DBOS.delete_workflows_async(gone)
 
     async def adopt(self) -> None:
         """Takes over what executors without a heart-beat had begun."""
@@ -202,7 +226,8 @@ class CallFlow:
         try:
             with SetWorkflowID(workflow_id(call_id, run)), SetEnqueueOptions(priority=priority):
                 await DBOS.enqueue_workflow_async(CALLS, _analyse_call, call_id, run, stages)
-        except (SQLAlchemyError, DBOSException) as error:
+            await self._ledger.submitted(call_id, run)
+        except (SQLAlchemyError, DBOSException, Problem) as error:
             log.error("%s waits to be put into the queue: %s", call_id, type(error).__name__)
 
     async def _register_queues(self) -> None:
@@ -273,7 +298,7 @@ def _forget() -> None:
     _flow = None
 
 
-@DBOS.workflow(name="analyse_call", max_recovery_attempts=RECOVERIES)
+@DBOS.workflow(name=ANALYSE, max_recovery_attempts=RECOVERIES)
 async def _analyse_call(call_id: str, run: int, stages: list[str]) -> None:
     flow = _here()
     await flow.run_here(call_id, flow.analyse(call_id, run, stages))
@@ -374,6 +399,6 @@ async def _regularly(seconds: float, chore: Callable[[], Awaitable[object]], nam
     while True:
         try:
             await chore()
-        except (SQLAlchemyError, DBOSException) as error:
+        except (SQLAlchemyError, DBOSException, Problem) as error:
             log.error("%s failed: %s", name, type(error).__name__)
         await asyncio.sleep(seconds)

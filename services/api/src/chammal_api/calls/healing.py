@@ -11,11 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chammal_api.calls.call_metrics import GIVEN_UP, HEALED, HEALS
+from sqlalchemy.exc import SQLAlchemyError
+
+from chammal_api.calls.call_metrics import HEALS
+from chammal_api.calls.stages import NO_TRANSCRIPT
 from chammal_contracts.calls import Call, Healing, HealingState
 from chammal_contracts.stages import BreakerState, Stage, StageReport, StageStatus
-from chammal_kit.breaker import BreakerEvent, BreakerTransition
+from chammal_kit.breaker import BreakerTransition
 from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
+from chammal_kit.upstream_events import UpstreamEvent
 
 TICK_SECONDS = 2.0
 LOOKED_AT = 256
@@ -47,10 +52,12 @@ class Prognosis:
         self._policy = policy
         self._jitter = jitter
 
-    def healing_after(self, call: Call, run: int, now: dt.datetime) -> Healing:
+    def healing_after(self, call: Call, now: dt.datetime) -> Healing:
         """From the reports of the run that has just ended, and what was known before it."""
         before = call.healing
         missing = [report for report in call.stages if self._is_missing(report)]
+        if any(report.stage is Stage.STT for report in missing):
+            missing += [report for report in call.stages if report.error == NO_TRANSCRIPT]
         if not missing:
             return self._well(before)
         again = before.since is not None and before.state is not HealingState.HEALED
@@ -58,8 +65,6 @@ class Prognosis:
         reason = _reason(missing)
         names = [str(report.stage) for report in missing]
         if why := self._hopeless(missing, attempts, now - since):
-            GIVEN_UP.inc()
-            log.error("%s: given up after %d attempts: %s", call.id, attempts, why)
             return Healing(
                 state=HealingState.GIVEN_UP, missing=names, attempts=attempts, since=since, reason=f"{why}: {reason}"
             )
@@ -73,9 +78,8 @@ class Prognosis:
         )
 
     def _well(self, before: Healing) -> Healing:
-        if before.since is None or before.state is HealingState.HEALED:
-            return before
-        HEALED.inc()
+        if before.since is None:
+            return Healing()
         return Healing(state=HealingState.HEALED, attempts=before.attempts, since=before.since)
 
     def _is_missing(self, report: StageReport) -> bool:
@@ -96,7 +100,9 @@ class Prognosis:
 
 
 def _reason(missing: Sequence[StageReport]) -> str:
-    return "; ".join(f"{one.stage}: {one.error_type or one.status}" for one in missing)
+    return "; ".join(
+        f"{one.stage}: {one.error_type or one.status}" for one in missing if one.status is not StageStatus.SKIPPED
+    )
 
 
 class Gate(Protocol):
@@ -108,12 +114,13 @@ class Gate(Protocol):
     def retry_after(self) -> float: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(Protocol):
     """A call that waits to heal."""
 
-    call_id: str
-    missing: tuple[Stage, ...]
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def missing(self) -> tuple[Stage, ...]: ...
 
 
 class Ward(Protocol):
@@ -128,6 +135,29 @@ class Starts(Protocol):
     async def heal(self, call_id: str, run: int, missing: Sequence[Stage]) -> None: ...
 
 
+class Closings:
+    """Whether a breaker has closed since one last looked. It is an observer of upstreams."""
+
+    def __init__(self) -> None:
+        self._closed = asyncio.Event()
+
+    def __call__(self, event: UpstreamEvent) -> None:
+        if isinstance(event, BreakerTransition) and event.target is BreakerState.CLOSED:
+            self._closed.set()
+
+    def take(self) -> bool:
+        closed = self._closed.is_set()
+        self._closed.clear()
+        return closed
+
+    async def wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            return
+
+
 class Healer:
     def __init__(
         self,
@@ -135,6 +165,7 @@ class Healer:
         flow: Starts,
         gates: Mapping[Stage, Gate],
         policy: HealPolicy,
+        closings: Closings,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         """`gates` name for every stage the breaker of the service that it needs most."""
@@ -143,30 +174,21 @@ class Healer:
         self._gates = gates
         self._policy = policy
         self._now = now
+        self._closings = closings
         self._allowance = 0.0
-        self._closed = asyncio.Event()
-        self._closed_at_once = False
-
-    def observe(self, event: BreakerEvent) -> None:
-        """To be given the events of the gates' breakers."""
-        if isinstance(event, BreakerTransition) and event.target is BreakerState.CLOSED:
-            self._closed_at_once = True
-            self._closed.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self.tick(TICK_SECONDS)
             try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self._closed.wait()
-            except TimeoutError:
-                continue
+                await self.tick(TICK_SECONDS)
+            except (SQLAlchemyError, Problem) as error:
+                log.error("the calls that wait to heal cannot be read: %s", type(error).__name__)
+            await self._closings.wait(TICK_SECONDS)
 
     async def tick(self, seconds: float) -> int:
         """One look, `seconds` after the last. Returns how many runs were started."""
-        at_once, self._closed_at_once = self._closed_at_once, False
-        self._closed.clear()
+        at_once = self._closings.take()
         rate = self._policy.per_minute / 60
         self._allowance = min(self._allowance + rate * seconds, max(1.0, rate * TICK_SECONDS))
         if self._allowance < 1:
@@ -194,7 +216,8 @@ class Healer:
 
     def _may_go(self, patient: Patient, canaries: set[int]) -> bool:
         """All that it needs are there; or one that may be probed is, by this call alone."""
-        gates = {id(gate): gate for stage in patient.missing if (gate := self._gates.get(stage)) is not None}
+        first = (Stage.STT,) if Stage.STT in patient.missing else patient.missing  # the others come after it
+        gates = {id(gate): gate for stage in first if (gate := self._gates.get(stage)) is not None}
         doubtful = [key for key, gate in gates.items() if gate.state is not BreakerState.CLOSED]
         if any(key in canaries or gates[key].retry_after > 0 for key in doubtful):
             return False

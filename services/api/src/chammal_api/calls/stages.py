@@ -6,15 +6,16 @@ transcribe → check and summarise, at the same time → finish. Who calls them 
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from itertools import chain, repeat
 from typing import BinaryIO, Protocol, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from chammal_api.calls.call_metrics import STAGE_SECONDS
+from chammal_api.calls.call_metrics import FINISHED, GIVEN_UP, HEALED, STAGE_SECONDS
 from chammal_api.calls.recognition import RECORDING_AT_FAULT, OnProgress, Refused
+from chammal_api.calls.records import CallGone
 from chammal_api.calls.utterances import to_transcript
 from chammal_api.outcome import Outcome, skipped
 from chammal_api.tally import Tally
@@ -26,6 +27,7 @@ from chammal_contracts.calls import (
     CallSummary,
     CallTranscript,
     Healing,
+    HealingState,
     Progress,
     Recording,
 )
@@ -33,6 +35,7 @@ from chammal_contracts.checks import CheckRequest, CheckResult
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
 
 NO_TRANSCRIPT = "no transcript"
 NO_SPEECH = "the transcript is empty: no speech was found"
@@ -52,8 +55,8 @@ T = TypeVar("T")
 class Store(Protocol):
     async def get(self, call_id: str) -> Call | None: ...
     async def begin(self, call_id: str, run: int) -> None: ...
-    async def kept(self, call_id: str, run: int) -> list[StageReport]:
-        """Reports of the stages that this run has kept already."""
+    async def kept(self, call_id: str, run: int) -> Mapping[Stage, StageReport]:
+        """The stages that this run has kept already."""
 
     async def keep_stage(
         self,
@@ -64,7 +67,7 @@ class Store(Protocol):
         transcript: CallTranscript | None = None,
         check: CheckResult | None = None,
         summary: CallSummary | None = None,
-    ) -> None: ...
+    ) -> StageReport: ...
     async def set_progress(self, call_id: str, progress: Progress | None) -> None: ...
     async def finish(self, call_id: str, run: int, healing: Healing, error: CallError | None) -> Call: ...
 
@@ -87,8 +90,8 @@ class Summarises(Protocol):
     async def summarise(self, transcript: CallTranscript) -> Outcome[CallSummary]: ...
 
 
-class Judges(Protocol):
-    def healing_after(self, call: Call, run: int, now: dt.datetime) -> Healing: ...
+class Foretells(Protocol):
+    def healing_after(self, call: Call, now: dt.datetime) -> Healing: ...
 
 
 class CallStages:
@@ -100,7 +103,7 @@ class CallStages:
         checker: Checks,
         summariser: Summarises,
         mask: Callable[[CallTranscript], CallTranscript],
-        healing: Judges,
+        prognosis: Foretells,
         tally: Tally,
     ) -> None:
         self._store = store
@@ -109,11 +112,12 @@ class CallStages:
         self._checker = checker
         self._summariser = summariser
         self._mask = mask
-        self._healing = healing
+        self._prognosis = prognosis
         self._tally = tally
 
     async def begin(self, call_id: str, run: int) -> None:
-        await patiently(lambda: self._store.begin(call_id, run))
+        with suppress(CallGone):
+            await patiently(lambda: self._store.begin(call_id, run))
 
     async def transcribe(self, call_id: str, run: int) -> None:
         call = await self._unless_kept(call_id, run, Stage.STT)
@@ -146,13 +150,32 @@ class CallStages:
         if call is None:
             return None
         error = error_of(call)
-        now = dt.datetime.now(dt.UTC)
-        healing = Healing() if error else self._healing.healing_after(call, run, now)
-        return await patiently(lambda: self._store.finish(call_id, run, healing, error))
+        healing = Healing() if error else self._prognosis.healing_after(call, dt.datetime.now(dt.UTC))
+        ended = await self._end(call_id, run, healing, error)
+        if ended is not None:
+            note_end(ended)
+        return ended
+
+    async def give_up(self, call_id: str, run: int, reason: str) -> None:
+        """A run that cannot be brought to its end: what it has stands."""
+        call = await patiently(lambda: self._store.get(call_id))
+        if call is None:
+            return
+        lost = Healing(
+            state=HealingState.GIVEN_UP, attempts=call.healing.attempts, since=call.healing.since, reason=reason
+        )
+        if ended := await self._end(call_id, run, lost, None):
+            note_end(ended)
+
+    async def _end(self, call_id: str, run: int, healing: Healing, error: CallError | None) -> Call | None:
+        try:
+            return await patiently(lambda: self._store.finish(call_id, run, healing, error))
+        except CallGone:
+            return None
 
     async def _unless_kept(self, call_id: str, run: int, stage: Stage) -> Call | None:
         """None: nothing is to be done. The process may have died after it kept a stage, before it noted it as done."""
-        if any(report.stage is stage for report in await patiently(lambda: self._store.kept(call_id, run))):
+        if stage in await patiently(lambda: self._store.kept(call_id, run)):
             return None
         return await patiently(lambda: self._store.get(call_id))
 
@@ -201,9 +224,14 @@ class CallStages:
         check: CheckResult | None = None,
         summary: CallSummary | None = None,
     ) -> None:
-        await patiently(
-            lambda: self._store.keep_stage(call_id, run, report, transcript=transcript, check=check, summary=summary)
-        )
+        try:
+            await patiently(
+                lambda: self._store.keep_stage(
+                    call_id, run, report, transcript=transcript, check=check, summary=summary
+                )
+            )
+        except CallGone:
+            return
         self._tally.count([report])
         if report.status is not StageStatus.SKIPPED:
             STAGE_SECONDS.labels(report.stage).observe(report.seconds)
@@ -225,7 +253,7 @@ class _Pace:
         self._next = now + PROGRESS_SECONDS
         try:
             await self._tell(progress)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Problem) as error:
             log.warning("progress was not kept: %s", type(error).__name__)
 
 
@@ -247,10 +275,21 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     for wait in chain(_PATIENCE, repeat(_PATIENCE[-1])):
         try:
             return await ask()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Problem) as error:  # the problem is a disk that is full
             log.error("the database does not answer, trying again in %g s: %s", wait, type(error).__name__)
         await asyncio.sleep(wait)
     raise AssertionError("unreachable: the waits never end")
+
+
+def note_end(call: Call) -> None:
+    FINISHED.labels(call.status).inc()
+    if call.healing.state is HealingState.HEALED:
+        HEALED.inc()
+    if call.healing.state is HealingState.GIVEN_UP:
+        GIVEN_UP.inc()
+        log.error("%s: given up after %d attempts: %s", call.id, call.healing.attempts, call.healing.reason)
+    else:
+        log.info("%s: %s, revision %d", call.id, call.status, call.revision)
 
 
 def _refusal(error: CallError) -> StageReport:
