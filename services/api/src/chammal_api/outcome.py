@@ -23,3 +23,16 @@ class Outcome(Generic[T]):
 
 def skipped(stage: Stage, reason: str) -> Outcome[T]:
     return Outcome(None, StageReport(stage=stage, status=StageStatus.SKIPPED, error=reason))
+
+
+def after(first: StageReport, second: StageReport) -> StageReport:
+    """The second's answer, with the first's attempts on record: real, but not the first choice."""
+    return second.model_copy(
+        update={
+            "status": StageStatus.DEGRADED if second.status is StageStatus.OK else second.status,
+            "attempts": first.attempts + second.attempts,
+            "seconds": first.seconds + second.seconds,
+            "error": "; ".join(error for error in (first.error, second.error) if error) or None,
+            "error_type": second.error_type or first.error_type,
+        }
+    )

@@ -5,9 +5,9 @@ from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
 from chammal_api.intake import CallRequest
-from chammal_api.outcome import Outcome, skipped
+from chammal_api.outcome import Outcome, after, skipped
 from chammal_contracts.asr import Transcription
-from chammal_contracts.stages import Stage, StageReport, StageStatus
+from chammal_contracts.stages import Stage, StageReport
 from chammal_kit.logs import component_logger
 
 stt_log = component_logger("STT")
@@ -50,26 +50,11 @@ class Pipeline:
             return first
         agent_log.error("the external agent failed: %s", _cause(first.report))
         agent_log.warning("fall-back used: llm-gateway")
-        return _after(first, await self._llm.analyse(transcript))
+        second = await self._llm.analyse(transcript)
+        return Outcome(second.value, after(first.report, second.report), second.status_code, second.retry_after)
 
 
 def _cause(report: StageReport) -> str:
     """For the log: the whole error is for the caller alone, since a model may repeat in it what was said."""
     tried = (f"{a.backend} {a.error_type or a.outcome} {a.http_status or ''}".rstrip() for a in report.attempts)
     return f"{report.error_type} ({', '.join(tried)})"
-
-
-def _after(first: Outcome[Analysis], second: Outcome[Analysis]) -> Outcome[Analysis]:
-    """The second answer, with the first attempt on record: real, but not the first choice."""
-    report = second.report
-    status = StageStatus.DEGRADED if report.status is StageStatus.OK else report.status
-    merged = report.model_copy(
-        update={
-            "status": status,
-            "attempts": first.report.attempts + report.attempts,
-            "seconds": first.report.seconds + report.seconds,
-            "error": f"{first.report.error}; {report.error}" if second.failed else first.report.error,
-            "error_type": report.error_type or first.report.error_type,
-        }
-    )
-    return Outcome(second.value, merged, second.status_code, second.retry_after)

@@ -160,7 +160,8 @@ class Judge:
         """A place, unless the deadline comes first. Raises UpstreamError."""
         until = current_deadline()
         try:
-            await asyncio.wait_for(self._at_once.acquire(), None if until is None else until.remaining())
+            async with asyncio.timeout(None if until is None else until.remaining()):
+                await self._at_once.acquire()
         except TimeoutError:
             late = FailureType.DEADLINE_EXCEEDED
             raise UpstreamError(self._upstream.name, late, "no time left to ask", evidence=Evidence.NONE) from None

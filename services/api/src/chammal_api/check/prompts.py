@@ -39,7 +39,7 @@ def find_messages(window: Window, questions: Sequence[Question]) -> list[dict[st
 def find_schema(window: Window, questions: Sequence[Question]) -> dict[str, Any]:
     """A number of a line for each question, 0 for none."""
     number = {"type": "integer", "minimum": 0, "maximum": len(window)}
-    return _object({key: number for key, _ in keyed(questions)})
+    return object_schema({key: number for key, _ in keyed(questions)})
 
 
 def confirm_messages(window: Window, place: int, question: Question) -> list[dict[str, str]]:
@@ -54,7 +54,7 @@ def confirm_messages(window: Window, place: int, question: Question) -> list[dic
 
 
 def confirm_schema() -> dict[str, Any]:
-    return _object({"answer": {"type": "string", "enum": ["yes", "no"]}})
+    return object_schema({"answer": {"type": "string", "enum": ["yes", "no"]}})
 
 
 def keyed(questions: Sequence[Question]) -> list[tuple[str, Question]]:
@@ -76,7 +76,7 @@ def _who(question: Question) -> str:
     return "고객이나 상담원이" if question.polarity is Polarity.MUST_CONFIRM else "상담원이"
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,

@@ -43,6 +43,11 @@ def lines_of(utterances: Iterable[Utterance]) -> list[Line]:
     ]
 
 
+def text_of(lines: Iterable[Line]) -> str:
+    """A line each, with its speaker where it is known."""
+    return "\n".join(line.text if line.speaker is Speaker.UNKNOWN else f"{line.speaker}: {line.text}" for line in lines)
+
+
 def estimate_tokens(text: str) -> int:
     """At least as many as the tokenizers of Qwen, Llama and GPT make of text as people speak it; a bit too many.
 
