@@ -87,6 +87,45 @@ class ApiSettings(ServiceSettings):
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row that open a breaker.")
     breaker_open_seconds: float = Field(default=5, gt=0, description="How long a breaker stays open at first.")
     ready_cache_seconds: float = Field(default=2, ge=0, description="How long an answer of /ready is kept.")
+    data_dir: Path = Field(default=Path("data"), description="Folder of recordings, calls and their workflows.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="`postgresql://…` where several machines share the calls; unset: SQLite files in `data_dir`.",
+    )
+    calls_at_once: int = Field(
+        default=2,
+        ge=0,
+        description="Recorded calls that are analysed at once; 0: this process accepts them and others analyse them. "
+        "Processes that analyse and share a database have the same number.",
+    )
+    max_queued_calls: int = Field(
+        default=10_000, ge=1, description="Calls that may wait for their analysis; more get 429 with `Retry-After`."
+    )
+    max_stored_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Most bytes of recordings together; 0: until `min_free_bytes` are left on the disk.",
+    )
+    min_free_bytes: int = Field(
+        default=1 << 30, ge=0, description="Left free on the disk of `data_dir`: a recording that needs them gets 507."
+    )
+    heal_degraded: bool = Field(
+        default=True, description="Try again for stages that only a fall-back answered, not just for missing ones."
+    )
+    heal_days: float = Field(default=7, gt=0, description="After so many days a call is not healed any more.")
+    heal_attempts: int = Field(default=200, ge=1, description="After so many attempts neither.")
+    heal_first_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="Wait before the first attempt to heal; it doubles, and ends when a breaker closes.",
+    )
+    heal_longest_seconds: float = Field(default=600, gt=0, description="Longest wait between two attempts.")
+    heal_per_minute: float = Field(default=60, gt=0, description="Attempts to heal that are begun in a minute.")
+    rules_dir: Path = Field(default=Path("rules"), description="Folder of rule sets, one `.yaml` file each.")
+    rule_set: str = Field(default="fcpa-kr", description="Rule set of calls and checks that name none.")
+    keep_days: int = Field(
+        default=3650, ge=0, description="Calls and their recordings are deleted after so many days; 0: never."
+    )
     keys: SecretStr | None = Field(
         default=None,
         description="API keys as lines of `chammal keys new`, with `;` between them. Unset: none is asked.",

@@ -17,6 +17,7 @@ from chammal_api.calls.call_metrics import FINISHED, GIVEN_UP, HEALED, STAGE_SEC
 from chammal_api.calls.recognition import RECORDING_AT_FAULT, OnProgress, Refused
 from chammal_api.calls.records import CallGone
 from chammal_api.calls.utterances import to_transcript
+from chammal_api.clients.named_agent import NamedAgent
 from chammal_api.outcome import Outcome, skipped
 from chammal_api.tally import Tally
 from chammal_contracts.asr import Transcription
@@ -83,11 +84,11 @@ class Recognises(Protocol):
 
 
 class Checks(Protocol):
-    async def check(self, request: CheckRequest) -> Outcome[CheckResult]: ...
+    async def check(self, request: CheckRequest, agent: NamedAgent | None = None) -> Outcome[CheckResult]: ...
 
 
 class Summarises(Protocol):
-    async def summarise(self, transcript: CallTranscript) -> Outcome[CallSummary]: ...
+    async def summarise(self, transcript: CallTranscript, agent: NamedAgent | None = None) -> Outcome[CallSummary]: ...
 
 
 class Foretells(Protocol):
@@ -204,7 +205,8 @@ class CallStages:
                 customer_type=metadata.customer_type,
                 utterances=transcript.utterances,
                 rule_set=metadata.rule_set,
-            )
+            ),
+            _agent_of(call),
         )
 
     async def _summarise(self, call: Call) -> Outcome[CallSummary]:
@@ -212,7 +214,7 @@ class CallStages:
             return skipped(Stage.SUMMARY, NO_TRANSCRIPT)
         if not call.transcript.utterances:
             return skipped(Stage.SUMMARY, NO_SPEECH)
-        return await self._summariser.summarise(call.transcript)
+        return await self._summariser.summarise(call.transcript, _agent_of(call))
 
     async def _keep(
         self,
@@ -279,6 +281,11 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             log.error("the database does not answer, trying again in %g s: %s", wait, type(error).__name__)
         await asyncio.sleep(wait)
     raise AssertionError("unreachable: the waits never end")
+
+
+def _agent_of(call: Call) -> NamedAgent | None:
+    url = call.metadata.agent_url
+    return None if url is None else NamedAgent(url, call.metadata.agent_request_format)
 
 
 def note_end(call: Call) -> None:
