@@ -29,6 +29,8 @@ OPERATORS: Access = frozenset({KeyScope.OPERATIONS})
 
 INSIDE = "chammal.inside"
 """Set in the scope of what came in by the operators' own port."""
+CALLER = "chammal.caller"
+"""In the scope, the name of the key that came; not there where no keys are asked for."""
 SUBPROTOCOL = "chammal.live"
 KEY_SUBPROTOCOLS = ("chammal.key.", "openai-insecure-api-key.")
 """Browsers cannot set headers of a WebSocket: the key follows in the list of subprotocols that they offer."""
@@ -52,6 +54,7 @@ class Door:
         if self.keys is None:
             return self._within_rate(_address(scope), None)
         key = self._known(scope, self.keys)
+        scope[CALLER] = key.name
         taken = self._within_rate(f"key {key.name}", key.per_minute)
         if not key.may(access):
             raise _refusal(

@@ -3,21 +3,36 @@
 import ipaddress
 
 from chammal_api.settings import ApiSettings
-from chammal_kit.door import ANY_KEY, OPERATORS, Access, Door
+from chammal_kit.door import ANY_KEY, ANYONE, OPERATORS, Access, Door
 from chammal_kit.keys import KeyRing, KeyScope
 from chammal_kit.logs import component_logger
 from chammal_kit.rate_limit import RateLimiter
 
 log = component_logger("Door")
 
+_CALLS: Access = frozenset({KeyScope.CALLS})
 ACCESS: dict[str, Access] = {
     "/transcribe": frozenset({KeyScope.TRANSCRIBE}),
     "/v1/audio/transcriptions": frozenset({KeyScope.TRANSCRIBE}),
     "/v1/stream": frozenset({KeyScope.TRANSCRIBE}),
     "/v1/audio/speech": frozenset({KeyScope.SPEECH}),
     "/v1/chat/completions": frozenset({KeyScope.CHAT}),
+    "/v1/calls": _CALLS,
+    "/v1/calls/events": _CALLS,
+    "/v1/calls/{call_id}": _CALLS,
+    "/v1/calls/{call_id}/events": _CALLS,
+    "/v1/calls/{call_id}/transcript.{form}": _CALLS,
+    "/v1/calls/{call_id}/audio": _CALLS,
+    "/v1/calls/{call_id}/report": _CALLS,
+    "/v1/calls/{call_id}/reanalyse": _CALLS,
+    "/v1/checks": _CALLS,
+    "/v1/rules": _CALLS,
     "/v1/models": ANY_KEY,
     "/v1/failures": OPERATORS,
+    # The page holds nothing of anybody: what it shows it asks for, with the key that it is given.
+    "/": ANYONE,
+    "/calls/{call_id}": ANYONE,
+    "/assets/{version}/{name}": ANYONE,
 }
 
 

@@ -1,9 +1,10 @@
 """What lives as long as the process, made once in the lifespan."""
 
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from starlette.requests import Request
 
+from chammal_api.calls.desk import CallDesk
 from chammal_api.clients.agents import Agents
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
@@ -23,6 +24,7 @@ class State(TypedDict):
     dependencies: Dependencies
     tally: Tally
     live: LiveSessions
+    desk: NotRequired[CallDesk]
 
 
 def state_of(request: Request) -> State:
