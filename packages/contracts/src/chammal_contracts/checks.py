@@ -7,7 +7,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 MAX_UTTERANCES = 20_000
 MAX_UTTERANCE_CHARACTERS = 4_000
@@ -121,6 +121,16 @@ class CheckRequest(BaseModel):
     """Default: the configured one."""
     model: bool = True
     """Whether the language model is asked; without it the check is `rules_only`."""
+
+    @field_validator("utterances")
+    @classmethod
+    def _ids_differ(cls, value: list[Utterance]) -> list[Utterance]:
+        seen: set[str] = set()
+        for utterance in value:
+            if utterance.id in seen:
+                raise ValueError(f"two utterances have the id {utterance.id!r}: evidence names its utterance by it")
+            seen.add(utterance.id)
+        return value
 
 
 class Evidence(BaseModel):

@@ -112,6 +112,10 @@ class Part(_Strict):
     id: Id
     name: Name
     looks_for: str | None = Field(default=None, min_length=1, max_length=300)
+    speaker: Speaker | None = None
+    """Who alone can say it. Default: the agent, and either of the two where a customer must confirm."""
+    needs: Id | None = None
+    """Another part, without which this one counts for nothing: an answer without its question."""
     when: Applies = Applies()
 
 
@@ -183,6 +187,9 @@ class Element(_Strict):
         for rule in self.rules:
             if (rule.part not in known) if self.parts else (rule.part is not None):
                 raise ValueError(f"{self.id}: rule {rule.id} names no part of it")
+        for part in self.parts:
+            if part.needs is not None and part.needs not in known - {part.id}:
+                raise ValueError(f"{self.id}: part {part.id} needs {part.needs}, which is no other part of it")
         return self
 
 
