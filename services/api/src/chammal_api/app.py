@@ -12,7 +12,7 @@ from chammal_api.clients.stt import SttClient
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
-from chammal_api.routes import openai, operations, stream, transcribe
+from chammal_api.routes import openai, operations, page, stream, transcribe
 from chammal_api.settings import ApiSettings
 from chammal_api.state import State
 from chammal_api.tally import Tally
@@ -30,7 +30,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         service="api",
         distribution="chammal-api",
         lifespan=_lifespan(settings, door),
-        routers=[transcribe.router, openai.router, stream.router, operations.router],
+        routers=[transcribe.router, openai.router, stream.router, operations.router, page.router],
         settings=settings,
         door=door,
         access=ACCESS,

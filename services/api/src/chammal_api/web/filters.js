@@ -1,0 +1,89 @@
+// What is asked of the list. It stands in the page's address, so that a view can be kept and shared.
+
+import { getRules } from "./api.js";
+import { STATUSES, VERDICTS } from "./badges.js";
+import { debounce, fill, h } from "./dom.js";
+import { language, named, t } from "./language.js";
+
+const NAMES = ["text", "status", "verdict", "element", "since", "until"];
+
+export class Filters {
+  constructor(changed) {
+    this.changed = changed;
+    this.elements = [];
+    this.node = h("search", { class: "filters" });
+    this.values = {};
+    this.later = debounce(() => this.#set(), 300);
+    this.read();
+  }
+
+  /** Takes the values from the address; tells whether they are others than before. */
+  read() {
+    const query = new URLSearchParams(location.search);
+    const values = Object.fromEntries(NAMES.map((name) => [name, query.get(name) ?? ""]));
+    const other = JSON.stringify(values) !== JSON.stringify(this.values);
+    this.values = values;
+    this.draw();
+    return other;
+  }
+
+  /** As the api asks for them: days become moments of this time zone, and the last day is meant whole. */
+  get query() {
+    const midnight = (day, later) => {
+      const [year, month, date] = day.split("-").map(Number);
+      return new Date(year, month - 1, date + later).toISOString();
+    };
+    const { since, until, ...rest } = this.values;
+    return { ...rest, since: since && midnight(since, 0), until: until && midnight(until, 1) };
+  }
+
+  get any() {
+    return NAMES.some((name) => this.values[name]);
+  }
+
+  async loadElements() {
+    const rules = await getRules();
+    this.elements = rules.elements;
+    this.draw();
+  }
+
+  draw() {
+    const focused = document.activeElement?.getAttribute?.("name");
+    const within = this.node.contains(document.activeElement);
+    this.node.setAttribute("aria-label", t("filter.title"));
+    const search = h("input", { type: "search", name: "text", value: this.values.text, maxlength: 200, oninput: this.later });
+    fill(this.node,
+      this.#labelled("text", search, "wide"),
+      this.#select("status", STATUSES.map((one) => [one, named("status", one)])),
+      this.#select("verdict", VERDICTS.map((one) => [one, named("verdict", one)])),
+      this.#select("element", this.elements.map(({ id, name }) => [id, `${id} ${name[language()] ?? name}`])),
+      this.#labelled("since", h("input", { type: "date", name: "since", value: this.values.since, onchange: () => this.#set() })),
+      this.#labelled("until", h("input", { type: "date", name: "until", value: this.values.until, onchange: () => this.#set() })),
+      h("button", { type: "button", onclick: () => this.#clear() }, t("filter.clear")));
+    if (within && focused) this.node.querySelector(`[name="${focused}"]`)?.focus();
+  }
+
+  #labelled(name, field, also = "") {
+    return h("label", { class: `field ${also}` }, h("span", null, t(`filter.${name}`)), field);
+  }
+
+  #select(name, choices) {
+    const value = this.values[name];
+    const known = !value || choices.some(([one]) => one === value) ? choices : [...choices, [value, value]];
+    return this.#labelled(name, h("select", { name, onchange: () => this.#set() },
+      h("option", { value: "" }, t("filter.all")),
+      ...known.map(([one, text]) => h("option", { value: one, selected: one === value }, text))));
+  }
+
+  #clear() {
+    for (const field of this.node.querySelectorAll("[name]")) field.value = "";
+    this.#set();
+  }
+
+  #set() {
+    for (const name of NAMES) this.values[name] = this.node.querySelector(`[name=${name}]`).value.trim();
+    const query = new URLSearchParams(Object.entries(this.values).filter(([, value]) => value));
+    history.replaceState(null, "", query.size ? `/?${query}` : "/");
+    this.changed();
+  }
+}
