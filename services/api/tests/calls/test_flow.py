@@ -12,7 +12,6 @@ from chammal_api.calls.flow import CallFlow
 from chammal_api.calls.records import Unqueued
 from chammal_contracts.calls import Call, CallMetadata, CallStatus, Priority, Recording
 from chammal_contracts.stages import Stage
-from chammal_kit.problems import Problem
 
 pytestmark = pytest.mark.anyio
 GUARD = 30
@@ -45,7 +44,6 @@ class Desk:
         self.submissions: list[tuple[str, int]] = []
         self.gave_up: asyncio.Queue[tuple[str, int, str]] = asyncio.Queue()
         self.webhook: str | None = None
-        self.next_run: int | None = 2
 
     def hold(self, step: str) -> asyncio.Event:
         self.held[step], self.reached[step] = asyncio.Event(), asyncio.Event()
@@ -87,12 +85,6 @@ class Desk:
 
     async def unqueued(self) -> list[Unqueued]:
         return self.lost
-
-    async def rerun(self, call_id: str) -> int | None:
-        return self.next_run
-
-    async def get(self, call_id: str) -> Call | None:
-        return call(call_id)
 
     def steps(self, call_id: str) -> list[str]:
         return [step for step, of, _ in self.log if of == call_id]
@@ -226,14 +218,6 @@ async def test_a_workflow_that_cannot_end_is_given_up_with_its_reason(
         call_id, run, reason = await desk.gave_up.get()
     assert (call_id, run) == ("a", 1)
     assert "ERROR" in reason
-
-
-async def test_a_call_that_is_being_analysed_is_not_analysed_anew(desk: Desk, tmp_path: Path) -> None:
-    desk.next_run = None
-    async with flowing(desk, tmp_path) as flow:
-        with pytest.raises(Problem) as refused:
-            await flow.reanalyse("a")
-    assert refused.value.status == 409
 
 
 async def test_the_work_of_a_dead_executor_is_adopted(

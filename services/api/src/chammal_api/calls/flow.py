@@ -12,9 +12,8 @@ not change: a new order of steps is a new workflow beside the old one, which sta
 
 import asyncio
 import datetime as dt
-import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,11 +24,11 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from dbos._error import DBOSException
 from sqlalchemy.exc import SQLAlchemyError
 
+from chammal_api.calls.chores import forward_logs, regularly
 from chammal_api.calls.executors import BEAT_SECONDS, Executors, own_name
 from chammal_api.calls.records import Unqueued
 from chammal_api.calls.stages import STAGES
 from chammal_contracts.calls import Call, Priority
-from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import Stage
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
@@ -72,8 +71,6 @@ class Teller(Protocol):
 class Ledger(Protocol):
     async def submitted(self, call_id: str, run: int) -> None: ...
     async def unqueued(self) -> Sequence[Unqueued]: ...
-    async def rerun(self, call_id: str) -> int | None: ...
-    async def get(self, call_id: str) -> Call | None: ...
 
 
 class CallFlow:
@@ -105,7 +102,7 @@ class CallFlow:
         global _flow
         if _flow is not None:
             raise RuntimeError("there is one flow of calls in a process")
-        _forward_logs()
+        forward_logs("dbos", log)
         executor = self._held.enter_context(own_name(self._data_dir / "executors"))
         if self._url.startswith("sqlite"):
             _set_wal(sa.make_url(self._url).database)
@@ -121,9 +118,9 @@ class CallFlow:
         DBOS.launch()
         await self._register_queues()
         self._chores = [
-            asyncio.ensure_future(_regularly(BEAT_SECONDS, self._beat, "the heart-beat of the executor")),
-            asyncio.ensure_future(_regularly(RECONCILE_SECONDS, self.reconcile, "looking for calls without a run")),
-            asyncio.ensure_future(_regularly(TIDY_SECONDS, self.tidy, "tidying up workflows")),
+            asyncio.ensure_future(regularly(BEAT_SECONDS, self._beat, "the heart-beat of the executor")),
+            asyncio.ensure_future(regularly(RECONCILE_SECONDS, self.reconcile, "looking for calls without a run")),
+            asyncio.ensure_future(regularly(TIDY_SECONDS, self.tidy, "tidying up workflows")),
         ]
 
     async def aclose(self) -> None:
@@ -158,16 +155,6 @@ class CallFlow:
         await asyncio.gather(*ours, return_exceptions=True)
         if ids:
             await DBOS.delete_workflows_async(ids)
-
-    async def reanalyse(self, call_id: str) -> int:
-        """The number of the new run, of all stages. Raises CallGone; Problem 409 while another run goes on."""
-        run = await self._ledger.rerun(call_id)
-        if run is None:
-            detail = "The call is being analysed. Wait for its end: GET /v1/calls/{id}/events."
-            raise Problem(409, ErrorCode.CALL_UNFINISHED, detail)
-        call = await self._ledger.get(call_id)
-        await self.submit(call_id, run, call.metadata.priority if call else Priority.BATCH)
-        return run
 
     async def reconcile(self) -> int:
         """Hands over the calls that were accepted and have no workflow. Returns how many."""
@@ -378,27 +365,3 @@ def _set_wal(path: str | None) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
-
-
-class _Forward(logging.Handler):
-    """DBOS's log, in ours: its messages name workflows by their ids."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if _flow is not None and not _flow.leaving:
-            log.log(record.levelno, "dbos: %s", record.getMessage().partition("\n")[0], exc_info=record.exc_info)
-
-
-def _forward_logs() -> None:
-    logger = logging.getLogger("dbos")
-    if not any(isinstance(handler, _Forward) for handler in logger.handlers):
-        logger.handlers[:] = [_Forward(logging.WARNING)]
-        logger.propagate = False
-
-
-async def _regularly(seconds: float, chore: Callable[[], Awaitable[object]], name: str) -> None:
-    while True:
-        try:
-            await chore()
-        except (SQLAlchemyError, DBOSException, Problem) as error:
-            log.error("%s failed: %s", name, type(error).__name__)
-        await asyncio.sleep(seconds)

@@ -182,7 +182,7 @@ class Healer:
         while True:
             try:
                 await self.tick(TICK_SECONDS)
-            except (SQLAlchemyError, Problem) as error:
+            except (SQLAlchemyError, Problem) as error:  # the problem is a disk that is full
                 log.error("the calls that wait to heal cannot be read: %s", type(error).__name__)
             await self._closings.wait(TICK_SECONDS)
 

@@ -106,7 +106,9 @@ class CallStages:
         mask: Callable[[CallTranscript], CallTranscript],
         prognosis: Foretells,
         tally: Tally,
+        notify: Callable[[], None],
     ) -> None:
+        """`notify` is called when something of a call was written."""
         self._store = store
         self._shelf = shelf
         self._recogniser = recogniser
@@ -115,6 +117,7 @@ class CallStages:
         self._mask = mask
         self._prognosis = prognosis
         self._tally = tally
+        self._notify = notify
 
     async def begin(self, call_id: str, run: int) -> None:
         with suppress(CallGone):
@@ -155,6 +158,7 @@ class CallStages:
         ended = await self._end(call_id, run, healing, error)
         if ended is not None:
             note_end(ended)
+            self._notify()
         return ended
 
     async def give_up(self, call_id: str, run: int, reason: str) -> None:
@@ -234,6 +238,7 @@ class CallStages:
             )
         except CallGone:
             return
+        self._notify()
         self._tally.count([report])
         if report.status is not StageStatus.SKIPPED:
             STAGE_SECONDS.labels(report.stage).observe(report.seconds)

@@ -1,0 +1,43 @@
+"""What a process does now and then beside its calls, and how a library's log becomes ours."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
+
+log = component_logger("Calls")
+
+
+async def regularly(seconds: float, chore: Callable[[], Awaitable[object]], name: str) -> None:
+    """Until cancelled. The boundary of a chore: one that fails is logged, and done again the next time."""
+    while True:
+        try:
+            await chore()
+        except (SQLAlchemyError, Problem, OSError) as error:
+            log.error("%s failed: %s", name, type(error).__name__)
+        except Exception:
+            log.exception("a fault of our own: %s", name)
+        await asyncio.sleep(seconds)
+
+
+class _Forward(logging.Handler):
+    def __init__(self, target: logging.Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._target = target
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The first line alone: some libraries print whole tables."""
+        message = record.getMessage().partition("\n")[0]
+        self._target.log(record.levelno, "%s: %s", record.name, message, exc_info=record.exc_info)
+
+
+def forward_logs(library: str, target: logging.Logger) -> None:
+    """Instead of the library's own handlers."""
+    logger = logging.getLogger(library)
+    if not any(isinstance(handler, _Forward) for handler in logger.handlers):
+        logger.handlers[:] = [_Forward(target)]
+        logger.propagate = False
