@@ -6,13 +6,16 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from fastapi import FastAPI
 
 from chammal_api.access import ACCESS, make_door, say_if_open
+from chammal_api.check.check import Checker
+from chammal_api.check.judge import Judge
+from chammal_api.check.rule_shelf import RuleShelf
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
-from chammal_api.routes import openai, operations, page, stream, transcribe
+from chammal_api.routes import checks, openai, operations, page, stream, transcribe
 from chammal_api.settings import ApiSettings
 from chammal_api.state import State
 from chammal_api.tally import Tally
@@ -30,7 +33,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         service="api",
         distribution="chammal-api",
         lifespan=_lifespan(settings, door),
-        routers=[transcribe.router, openai.router, stream.router, operations.router, page.router],
+        routers=[transcribe.router, openai.router, stream.router, checks.router, operations.router, page.router],
         settings=settings,
         door=door,
         access=ACCESS,
@@ -70,6 +73,7 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=Tally(),
                 live=live,
+                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), Judge(llm), agents),
             )
 
     return lifespan

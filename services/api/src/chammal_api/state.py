@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict, cast
 from starlette.requests import Request
 
 from chammal_api.calls.desk import CallDesk
+from chammal_api.check.check import Checker
 from chammal_api.clients.agents import Agents
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
@@ -24,6 +25,7 @@ class State(TypedDict):
     dependencies: Dependencies
     tally: Tally
     live: LiveSessions
+    checker: Checker
     desk: NotRequired[CallDesk]
 
 

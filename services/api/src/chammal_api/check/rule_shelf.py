@@ -147,8 +147,15 @@ class RuleShelf:
             raise RulesBroken(f"{path.name}: {twin.name} is a rule set {read.name!r} already")
 
     def _forget(self, path: Path) -> None:
+        """The default stays in force: whoever moves its file for a moment takes no rules away."""
         self._marks.pop(path, None)
+        known = self._sets.get(path)
+        if known is not None and known.name == self._default:
+            if path not in self._broken:
+                log.error("The rules from before stay in force. %s is gone", path.name)
+            self._broken[path] = f"{path.name} is gone"
+            return
         self._broken.pop(path, None)
-        known = self._sets.pop(path, None)
+        self._sets.pop(path, None)
         if known is not None:
             log.warning("Rule set %s is in force no more: %s is gone", known.name, path.name)

@@ -60,11 +60,10 @@ class _Seen:
 class Case:
     """One call, as far as every element needs it."""
 
-    def __init__(
-        self, request: CheckRequest, low_confidence: float, signals: Mapping[str, RuleFinding], *, model_was_there: bool
-    ) -> None:
+    def __init__(self, request: CheckRequest, low_confidence: float, signals: Mapping[str, RuleFinding]) -> None:
         self.request = request
-        self.model_was_there = model_was_there
+        self.model_was_there = False
+        """Only then does it mean anything that something was not found."""
         self.signals = signals
         self.utterances = by_id(request.utterances)
         self._number = {utterance.id: number for number, utterance in enumerate(request.utterances)}

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chammal_api.check.rule_shelf import RuleShelf
 from chammal_api.state import state_of
 from chammal_contracts.failures import FailureReport
 from chammal_contracts.health import Check, Readiness
@@ -24,8 +25,9 @@ async def get_ready(request: Request, response: Response) -> Readiness:
     door: Door = request.app.state.door
     if not door.may(request.scope, OPERATORS):
         return Readiness(ready=readiness.ready)
-    broken = _broken_keys(door)
-    return _with(readiness, broken) if broken else readiness
+    for broken in (_broken_keys(door), _broken_rules(state_of(request)["checker"].shelf)):
+        readiness = _with(readiness, broken) if broken else readiness
+    return readiness
 
 
 def _broken_keys(door: Door) -> Check | None:
@@ -36,6 +38,13 @@ def _broken_keys(door: Door) -> Check | None:
         return None
     hint = "The keys from before stay valid. chammal keys check FILE names the line."
     return Check(name="keys", ready=False, reason=door.keys.problem, hint=hint)
+
+
+def _broken_rules(shelf: RuleShelf) -> Check | None:
+    if not shelf.problems:
+        return None
+    hint = "The rules from before stay in force. GET /v1/rules lists them."
+    return Check(name="rules", ready=False, reason="; ".join(shelf.problems), hint=hint)
 
 
 def _with(readiness: Readiness, failing: Check) -> Readiness:
