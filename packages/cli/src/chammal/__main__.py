@@ -5,6 +5,8 @@ import asyncio
 import sys
 
 from chammal import demo, keys_command, models_command, up
+from chammal.calls import command as calls
+from chammal.calls import transcribe
 from chammal.drill import command as drill
 from chammal_kit.models import ModelError
 
@@ -18,6 +20,8 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     up.add_parser(commands)
     demo.add_parser(commands)
+    transcribe.add_parser(commands)
+    calls.add_parser(commands)
     drill.add_parser(commands)
     models_command.add_parser(commands)
     keys_command.add_parser(commands)

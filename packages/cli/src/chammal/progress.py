@@ -1,10 +1,18 @@
-"""Progress of downloads: a bar on a terminal, one line for every tenth elsewhere."""
+"""Progress of downloads and batches: a bar on a terminal, one line for every tenth elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from chammal.sources import Meter
 
@@ -33,6 +41,16 @@ class ConsoleReporter:
         with Progress(*columns, console=self.console) as progress:
             yield _BarMeter(progress, progress.add_task(label, total=total, completed=done))
 
+    @contextmanager
+    def count(self, label: str, total: int) -> Iterator[Meter]:
+        """Of things, one after another."""
+        if not self.console.is_terminal:
+            yield PlainCount(self, label, total)
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console) as progress:
+            yield _BarMeter(progress, progress.add_task(label, total=total))
+
 
 class _BarMeter:
     def __init__(self, progress: Progress, task: object) -> None:
@@ -55,6 +73,19 @@ class PlainMeter:
         if tenths > self._told:
             self._told = tenths
             self._reporter.say(f"{self._label}: {tenths * 10} % of {megabytes(self._total)}")
+
+
+class PlainCount:
+    def __init__(self, reporter: ConsoleReporter, label: str, total: int) -> None:
+        self._reporter, self._label, self._total = reporter, label, total
+        self._done = self._told = 0
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        tenths = self._done * 10 // self._total
+        if tenths > self._told:
+            self._told = tenths
+            self._reporter.say(f"{self._label}: {self._done} of {self._total}")
 
 
 def megabytes(size: int) -> str:

@@ -1,0 +1,1 @@
+"""Recorded calls from the command line, over an api that runs."""
