@@ -64,7 +64,9 @@ async def _keep(desk: CallDesk, call: IncomingCall, max_bytes: int) -> Recording
             _after(head, pieces), max_bytes, media_type=recognised(head), filename=call.filename
         )
     media_type = recognised(await to_thread.run_sync(_head, call.source))
-    return await desk.recordings.keep(call.source, max_bytes, media_type=media_type, filename=call.filename)
+    return await desk.recordings.keep(
+        call.source, max_bytes, expected_bytes=call.size, media_type=media_type, filename=call.filename
+    )
 
 
 def _head(file: BinaryIO) -> bytes:

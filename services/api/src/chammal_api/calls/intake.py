@@ -68,6 +68,8 @@ class IncomingCall:
     source: BinaryIO | Address
     """The recording, or the store that has it."""
     filename: str | None
+    size: int
+    """0: not known."""
 
 
 def new_call_id() -> str:
@@ -108,9 +110,9 @@ async def read_call(request: Request, settings: ApiSettings, allowed: Allowed) -
     try:
         metadata = read_metadata(form)
         check_metadata(metadata, allowed)
-        source, filename = await _source(form, settings, allowed.stores)
+        source, filename, size = await _source(form, settings, allowed.stores)
         try:
-            yield IncomingCall(metadata, key, source, filename)
+            yield IncomingCall(metadata, key, source, filename, size)
         finally:
             if not isinstance(source, Address):
                 source.close()
@@ -199,7 +201,7 @@ def _moment(told: dt.datetime) -> dt.datetime:
     return moment
 
 
-async def _source(form: FormData, settings: ApiSettings, stores: Admit) -> tuple[BinaryIO | Address, str | None]:
+async def _source(form: FormData, settings: ApiSettings, stores: Admit) -> tuple[BinaryIO | Address, str | None, int]:
     sent = [(name, value) for name in SOURCES for value in form.getlist(name) if value != ""]
     if len(sent) != 1 or isinstance(sent[0][1], UploadFile) != (sent[0][0] == "file"):
         raise Problem(
@@ -209,19 +211,21 @@ async def _source(form: FormData, settings: ApiSettings, stores: Admit) -> tuple
         )
     name, value = sent[0]
     if isinstance(value, UploadFile):
-        _check_size(value.size or 0, settings.max_upload_bytes)
-        return value.file, _filename(value.filename or "")
+        size = value.size or 0
+        _check_size(size, settings.max_upload_bytes)
+        return value.file, _filename(value.filename or ""), size
     if name == "file_url":
         hint = "An operator adds a store to CHAMMAL_API_STORE_URLS."
         address = admit(name, value.strip(), stores, ErrorCode.FILE_URL_NOT_ALLOWED, hint)
-        return address, _filename(address.target.partition("?")[0])
+        return address, _filename(address.target.partition("?")[0]), 0
     file = await to_thread.run_sync(open_recording, settings.audio_root, value.strip())
+    size = os.fstat(file.fileno()).st_size
     try:
-        _check_size(os.fstat(file.fileno()).st_size, settings.max_upload_bytes)
+        _check_size(size, settings.max_upload_bytes)
     except Problem:
         file.close()
         raise
-    return file, _filename(value)
+    return file, _filename(value), size
 
 
 def _check_size(size: int, most: int) -> None:

@@ -193,8 +193,10 @@ async def delete_call(request: Request, call_id: CallId) -> Response:
     desk = _desk(request)
     await _event(request, call_id)
     await desk.flow.cancel(call_id)
-    if not await erase(desk.store, desk.recordings, call_id):
-        raise _unknown()
+    try:
+        await erase(desk.store, desk.recordings, call_id)
+    except OSError as error:
+        log.error("%s: its recording could not be deleted, and will be later: %s", call_id, error)
     log.info("%s: deleted", call_id)
     desk.news.notify()
     return Response(status_code=204)
