@@ -29,6 +29,7 @@ _SCHEMA_LOCK = 0x6368616D  # "cham": of PostgreSQL's advisory locks
 _DISK_FULL = "53100"
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
+    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",

@@ -1,6 +1,5 @@
 """Recordings as files, named by what they hold. They are whole or not there."""
 
-import asyncio
 import errno
 import fcntl
 import hashlib
@@ -10,8 +9,11 @@ import secrets
 import threading
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
+
+from anyio import to_thread
 
 from chammal_contracts.calls import Recording
 from chammal_contracts.errors import ErrorCode
@@ -25,7 +27,7 @@ _INCOMING = "incoming"
 
 
 class Recordings:
-    """Several processes may share the folder. What is being written is locked, so that only a dead process's is swept."""
+    """Several processes may share the folder. What is being written is locked; what a dead process wrote is not."""
 
     def __init__(self, folder: Path, *, max_stored_bytes: int = 0, min_free_bytes: int = 256 << 20) -> None:
         """`max_stored_bytes`: of all recordings together; 0: as the disk allows. `min_free_bytes` stay free on it."""
@@ -38,7 +40,7 @@ class Recordings:
 
     async def start(self) -> None:
         """Makes the folder, takes away what killed processes left half-written, and counts what is there."""
-        await asyncio.to_thread(self._start)
+        await to_thread.run_sync(self._start)
 
     async def keep(
         self,
@@ -50,13 +52,13 @@ class Recordings:
         filename: str | None = None,
     ) -> Recording:
         """Raises Problem: 400 audio_empty, 413 upload_too_large, 507 storage_full; then nothing is left of it."""
-        writing = await asyncio.to_thread(_Writing, self, max_bytes, expected_bytes)
+        writing = await to_thread.run_sync(_Writing, self, max_bytes, expected_bytes)
         try:
             if isinstance(source, AsyncIterable):
                 await _pour(source, writing)
             else:
-                await asyncio.to_thread(writing.take_all, source)
-            sha256, size = await asyncio.to_thread(writing.finish)
+                await to_thread.run_sync(writing.take_all, source)
+            sha256, size = await to_thread.run_sync(writing.finish)
         finally:
             writing.close()
         return Recording(sha256=sha256, bytes=size, media_type=media_type, filename=filename)
@@ -76,7 +78,7 @@ class Recordings:
 
     async def delete(self, recording: Recording) -> None:
         """Whether no call needs it any more is the caller's to know: see retention.erase. Raises OSError."""
-        await asyncio.to_thread(self.remove, recording)
+        await to_thread.run_sync(self.remove, recording)
 
     def remove(self, recording: Recording) -> None:
         """`delete`, for a thread. Raises OSError."""
@@ -89,6 +91,12 @@ class Recordings:
         _sync_folder(path.parent)
         with self._lock:
             self._stored -= size
+
+    def recount(self) -> None:
+        """Other processes keep and delete here too."""
+        stored = sum(recording.bytes for recording in self.older_than(float("inf")))
+        with self._lock:
+            self._stored = stored
 
     def older_than(self, moment: float) -> Iterator[Recording]:
         """Every recording on disk that was kept before `moment` (seconds since 1970)."""
@@ -107,9 +115,7 @@ class Recordings:
         self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in self.incoming.iterdir():
             _sweep(path)
-        stored = sum(recording.bytes for recording in self.older_than(float("inf")))
-        with self._lock:
-            self._stored = stored
+        self.recount()
 
     def make_room(self, more: int) -> None:
         """Reserves `more` bytes. Raises Problem 507."""
@@ -140,14 +146,13 @@ class _Writing:
         self._reserved = 0
         self._placed = 0
         self._reserve(expected_bytes)
-        with _full_disk():
-            recordings.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path = recordings.incoming / secrets.token_hex(16)
-            self._file: BinaryIO | None = self._path.open("xb", buffering=0)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self._path, self._file = _new_file(recordings.incoming)
+        except BaseException:
+            recordings.written(self._reserved)
+            raise
 
     def take(self, data: bytes) -> None:
-        assert self._file is not None  # noqa: S101
         self._size += len(data)
         if self._size > self._max_bytes:
             raise _too_large(self._max_bytes)
@@ -165,7 +170,6 @@ class _Writing:
 
     def finish(self) -> tuple[str, int]:
         """Puts it into its place, for good. Gives its digest and its size."""
-        assert self._file is not None  # noqa: S101
         if not self._size:
             raise Problem(400, ErrorCode.AUDIO_EMPTY, "The recording is empty (0 bytes).")
         recording = Recording(sha256=self._digest.hexdigest(), bytes=self._size)
@@ -183,15 +187,24 @@ class _Writing:
 
     def close(self) -> None:
         """Nothing is left of what was not finished."""
-        if self._file is not None:
-            self._path.unlink(missing_ok=True)
-            self._file.close()
-            self._file = None
-            self._recordings.written(self._reserved, stored=self._placed)
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+        self._recordings.written(self._reserved, stored=self._placed)
 
     def _reserve(self, more: int) -> None:
         self._recordings.make_room(more)
         self._reserved += more
+
+
+def _new_file(folder: Path) -> tuple[Path, FileIO]:
+    with _full_disk():
+        while True:
+            path = folder / secrets.token_hex(16)
+            file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:  # not swept between the two
+                return path, file
+            file.close()
 
 
 async def _pour(source: AsyncIterable[bytes], writing: _Writing) -> None:
@@ -201,10 +214,10 @@ async def _pour(source: AsyncIterable[bytes], writing: _Writing) -> None:
         waiting.append(data)
         size += len(data)
         if size >= _SLICE:
-            await asyncio.to_thread(writing.take, b"".join(waiting))
+            await to_thread.run_sync(writing.take, b"".join(waiting))
             waiting, size = [], 0
     if waiting:
-        await asyncio.to_thread(writing.take, b"".join(waiting))
+        await to_thread.run_sync(writing.take, b"".join(waiting))
 
 
 def storage_full() -> Problem:

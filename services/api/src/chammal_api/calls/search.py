@@ -18,6 +18,7 @@ MAX_QUERY = 200
 _DROPPED = re.compile("[\\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff]+")
 _SECURE_DELETE = sqlite3.sqlite_version_info >= (3, 42)
 _MERGE_PAGES = 200
+_VACUUM_PAGES = 1000
 
 
 def fold(said: str) -> str:
@@ -83,7 +84,30 @@ class SqliteIndex:
         return clause.bindparams(grams=f'"{_phrase(folded)}"')  # type: ignore[return-value]
 
     def scrub(self, connection: Connection) -> bool:
-        return True
+        """Before SQLite 3.42 the index keeps removed words until its parts are merged: all of them, some at a time."""
+        if _SECURE_DELETE:
+            return _give_back(connection)
+        begun = connection.exec_driver_sql("SELECT value FROM counters WHERE name = 'scrub'").scalar() != 1
+        if not begun:
+            self._merge(connection, -_MERGE_PAGES)
+            connection.exec_driver_sql("UPDATE counters SET value = 2 WHERE name = 'scrub'")
+            return False
+        before = _written(connection)
+        self._merge(connection, _MERGE_PAGES)
+        return _written(connection) - before < 2 and _give_back(connection)
+
+    def _merge(self, connection: Connection, pages: int) -> None:
+        connection.execute(text("INSERT INTO call_grams(call_grams, rank) VALUES ('merge', :n)"), {"n": pages})
+
+
+def _give_back(connection: Connection) -> bool:
+    """Free pages go back to the disk. True: none is left."""
+    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    return not connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+
+
+def _written(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT total_changes()").scalar_one())
 
 
 class PostgresIndex:
