@@ -17,6 +17,9 @@ run: $(installed) ## start the mesh on this machine, fetching models that are mi
 demo: $(installed) ## analyse a sample call; starts the mesh when it is not running
 	@exec $(bin)/chammal demo
 
+demo-healing: $(installed) ## a call that heals: sent while there is no language model, whole when there is one
+	@exec $(bin)/chammal demo-healing
+
 models: $(installed) ## fetch and verify all default models, for use without a network
 	$(bin)/chammal models fetch
 
@@ -78,4 +81,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo models test test-faults test-contract test-compose audit check bench bench-stt bench-faults soak lock help
+.PHONY: run demo demo-healing models test test-faults test-contract test-compose audit check bench bench-stt bench-faults soak lock help

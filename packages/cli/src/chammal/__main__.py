@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from chammal import demo, keys_command, models_command, up
+from chammal import demo, demo_healing, keys_command, models_command, up
 from chammal.calls import command as calls
 from chammal.calls import transcribe
 from chammal.drill import command as drill
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     up.add_parser(commands)
     demo.add_parser(commands)
+    demo_healing.add_parser(commands)
     transcribe.add_parser(commands)
     calls.add_parser(commands)
     drill.add_parser(commands)
