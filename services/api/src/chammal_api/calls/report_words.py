@@ -1,5 +1,6 @@
 """The words of the printed report, in Korean and English."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from chammal_contracts.checks import CallChannel, CheckStatus, Judge, Severity, 
 from chammal_contracts.stages import Stage, StageStatus
 
 Names = Mapping[str, str]
+
+_QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,14 +242,8 @@ def words_for(accept_language: str) -> Words:
     for part in accept_language.split(",")[:32]:
         tag, _, quality = part.strip().lower().partition(";")
         offered = {"ko": KOREAN, "en": ENGLISH}.get(tag.strip().partition("-")[0])
-        weight = _weight(quality)
+        told = _QUALITY.fullmatch(quality.strip()) if quality else None
+        weight = 1.0 if not quality else float(told[1]) if told else 0.0
         if offered is not None and weight > best:
             best, found = weight, offered
     return found
-
-
-def _weight(quality: str) -> float:
-    try:
-        return min(1.0, float(quality.strip().removeprefix("q="))) if quality else 1.0
-    except ValueError:
-        return 0.0
