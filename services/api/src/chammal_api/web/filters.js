@@ -5,7 +5,7 @@ import { STATUSES, VERDICTS } from "./badges.js";
 import { debounce, fill, h } from "./dom.js";
 import { language, named, t } from "./language.js";
 
-const NAMES = ["text", "status", "verdict", "element", "since", "until"];
+const NAMES = ["q", "status", "verdict", "element", "from", "to"];
 
 export class Filters {
   constructor(changed) {
@@ -33,8 +33,8 @@ export class Filters {
       const [year, month, date] = day.split("-").map(Number);
       return new Date(year, month - 1, date + later).toISOString();
     };
-    const { since, until, ...rest } = this.values;
-    return { ...rest, since: since && midnight(since, 0), until: until && midnight(until, 1) };
+    const { from, to, ...rest } = this.values;
+    return { ...rest, from: from && midnight(from, 0), to: to && midnight(to, 1) };
   }
 
   get any() {
@@ -51,14 +51,14 @@ export class Filters {
     const focused = document.activeElement?.getAttribute?.("name");
     const within = this.node.contains(document.activeElement);
     this.node.setAttribute("aria-label", t("filter.title"));
-    const search = h("input", { type: "search", name: "text", value: this.values.text, maxlength: 200, oninput: this.later });
+    const search = h("input", { type: "search", name: "q", value: this.values.q, maxlength: 200, oninput: this.later });
     fill(this.node,
-      this.#labelled("text", search, "wide"),
+      this.#labelled("q", search, "wide"),
       this.#select("status", STATUSES.map((one) => [one, named("status", one)])),
       this.#select("verdict", VERDICTS.map((one) => [one, named("verdict", one)])),
       this.#select("element", this.elements.map(({ id, name }) => [id, `${id} ${name[language()] ?? name}`])),
-      this.#labelled("since", h("input", { type: "date", name: "since", value: this.values.since, onchange: () => this.#set() })),
-      this.#labelled("until", h("input", { type: "date", name: "until", value: this.values.until, onchange: () => this.#set() })),
+      this.#labelled("from", h("input", { type: "date", name: "from", value: this.values.from, onchange: () => this.#set() })),
+      this.#labelled("to", h("input", { type: "date", name: "to", value: this.values.to, onchange: () => this.#set() })),
       h("button", { type: "button", onclick: () => this.#clear() }, t("filter.clear")));
     if (within && focused) this.node.querySelector(`[name="${focused}"]`)?.focus();
   }

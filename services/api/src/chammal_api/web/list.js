@@ -15,6 +15,7 @@ export class ListView {
     this.uploads = new Uploads();
     this.filters = new Filters(() => this.load());
     this.rows = new Map();
+    this.progress = new Map();
     this.next = null;
     this.asked = null;
     this.refresh = debounce(() => this.#refresh(), SETTLE);
@@ -60,11 +61,13 @@ export class ListView {
 
   told(event) {
     this.uploads.told(event);
+    if (event.status === "running" && event.progress) this.progress.set(event.id, event.progress);
+    else this.progress.delete(event.id);
     const row = this.rows.get(event.id);
     if (row && !event.deleted) {
       const ended = event.revision !== row.call.revision || event.status !== row.call.status;
       Object.assign(row.call, { status: event.status, stages: event.stages, healing: event.healing, revision: event.revision });
-      row.progress = event.progress;
+      row.progress = this.progress.get(event.id);
       drawRow(row);
       if (!ended) return;
     }
@@ -105,9 +108,9 @@ export class ListView {
   #put(calls) {
     const rows = new Map();
     for (const call of calls) {
-      const row = this.rows.get(call.id) ?? { node: h("tr"), progress: null };
+      const row = this.rows.get(call.id) ?? { node: h("tr") };
       row.call = call;
-      if (call.status !== "running") row.progress = null;
+      row.progress = call.status === "running" && this.progress.get(call.id);
       drawRow(row);
       rows.set(call.id, row);
     }
@@ -147,7 +150,7 @@ function drawRow(row) {
     h("td", { "data-label": t("column.agent") }, call.agent_id ?? "–"),
     h("td", { "data-label": t("column.when") }, moment(call.started_at ?? call.created_at), call.duration !== null && h("p", { class: "faint" }, clock(call.duration))),
     h("td", { "data-label": t("column.stages") }, statusBadge(call.status, call.healing), stageMarks(call.stages),
-      row.progress && call.status === "running" && h("progress", { max: row.progress.total, value: row.progress.total && row.progress.done, "aria-label": named("stage", row.progress.stage) })),
+      row.progress && h("progress", { max: row.progress.total, value: row.progress.total && row.progress.done, "aria-label": named("stage", row.progress.stage) })),
     h("td", { "data-label": t("column.result") }, resultBadges(call)));
   if (focused) row.node.querySelector("a").focus();
 }

@@ -1,0 +1,203 @@
+"""Headless Chromium over its DevTools protocol: as much of it as the tests of the page need."""
+
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 30.0
+MAX_MESSAGE = 64 * 1024 * 1024
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+)
+WAIT = """new Promise((resolve, reject) => {
+  const until = Date.now() + %d;
+  const look = () => {
+    let found;
+    try { found = (%s) } catch (error) { return reject(error) }
+    if (found) resolve(found); else if (Date.now() > until) reject(new Error("not in time: " + %s)); else setTimeout(look, 20);
+  };
+  look();
+})"""
+
+
+class Failed(AssertionError):
+    """Of what was asked of the page."""
+
+
+class Browser:
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self.events: dict[str, list[dict[str, Any]]] = {}
+
+    def send(self, method: str, session: str | None = None, /, **params: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        self._socket.send(json.dumps(message | ({"sessionId": session} if session else {})))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=PATIENCE))
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise Failed(f"{method}: {answer['error']['message']}")
+                return dict(answer["result"])
+            if "method" in answer:
+                self.events.setdefault(answer.get("sessionId", ""), []).append(answer)
+
+    @contextmanager
+    def page(self, language: str = "ko-KR", width: int = 1280, height: int = 900) -> Iterator["Page"]:
+        """In a profile of its own."""
+        context = self.send("Target.createBrowserContext")["browserContextId"]
+        target = self.send("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        page = Page(self, session)
+        for domain in ("Page", "Runtime", "Network", "Log", "DOM"):
+            page.send(f"{domain}.enable")
+        agent = self.send("Browser.getVersion")["userAgent"]
+        page.send("Network.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+        page.size(width, height)
+        try:
+            yield page
+        finally:
+            self.send("Target.disposeBrowserContext", browserContextId=context)
+
+
+class Page:
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser = browser
+        self._session = session
+        self.expected: list[str] = []
+        """What the browser may complain of in this test."""
+
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        return self._browser.send(method, self._session, **params)
+
+    def size(self, width: int, height: int) -> None:
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def media(self, **features: str) -> None:
+        told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self.send("Emulation.setEmulatedMedia", features=told)
+
+    def go(self, url: str) -> None:
+        """And is there when the page's own script has run."""
+        self.send("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete' && document.documentElement.lang")
+
+    def run(self, script: str) -> Any:
+        answer = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise Failed(answer["exceptionDetails"].get("exception", {}).get("description", script))
+        return answer["result"].get("value")
+
+    def wait(self, script: str) -> Any:
+        """Until it is true; looked at within the page."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.run(WAIT % (int(PATIENCE * 500), script, json.dumps(script)))
+            except Failed as error:
+                if "context" not in str(error) and "navigat" not in str(error) or time.monotonic() > until:
+                    raise
+
+    def text(self, selector: str) -> str:
+        return str(self.wait(f"document.querySelector({json.dumps(selector)})") and self.run(
+            f"document.querySelector({json.dumps(selector)}).innerText"))  # fmt: skip
+
+    def shows(self, text: str, selector: str = "body") -> None:
+        self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
+
+    def click(self, selector: str, contains: str = "") -> None:
+        """With the mouse, in the middle of the first that is visible and holds this text."""
+        find = (
+            f"[...document.querySelectorAll({json.dumps(selector)})].find((one) => one.checkVisibility() && "
+            f"one.innerText.includes({json.dumps(contains)}))"
+        )
+        self.wait(f"{find} && ({find}.scrollIntoView({{block: 'center', behavior: 'instant'}}), true)")
+        place = self.run(f"(() => {{ const at = {find}.getBoundingClientRect();"
+                         "return [at.x + at.width / 2, at.y + at.height / 2] })()")  # fmt: skip
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+
+    def press(self, key: str, code: int) -> None:
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def type(self, text: str) -> None:
+        self.send("Input.insertText", text=text)
+
+    def choose_files(self, selector: str, files: list[Path]) -> None:
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def drop_files(self, files: list[Path]) -> None:
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return self._browser.events.get(self._session, [])
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings of the console, and of the browser itself."""
+        self.run("new Promise((resolve) => setTimeout(resolve, 50))")
+        said = []
+        for event in self.events:
+            method, params = event["method"], event["params"]
+            if method == "Runtime.exceptionThrown":
+                said.append(params["exceptionDetails"].get("exception", {}).get("description", "an exception"))
+            elif method == "Runtime.consoleAPICalled" and params["type"] in {"error", "warning", "assert"}:
+                said.append(str(params["args"]))
+            elif method == "Log.entryAdded" and params["entry"]["level"] in {"error", "warning"}:
+                said.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+        return [one for one in said if not any(part in one for part in self.expected)]
+
+    def requested(self) -> list[str]:
+        sent = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
+        return [one["request"]["url"] for one in sent]
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    process = subprocess.Popen(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        with connect(_address(process), max_size=MAX_MESSAGE, compression=None, proxy=None) as socket:
+            yield Browser(socket)
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def _address(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if b"DevTools listening on " in line:
+            return line.split()[-1].decode()
+    raise Failed("Chromium did not start.")

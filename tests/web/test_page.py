@@ -1,0 +1,282 @@
+"""The page in a real browser: what a supervisor does, sees and hears."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chammal_contracts.calls import CallStatus, Progress
+from chammal_contracts.checks import ProductType, Verdict
+from chammal_contracts.stages import Stage
+from tests.web import samples
+from tests.web.chromium import Page
+from tests.web.stand_in import StandIn
+
+PLACE = "document.querySelector('audio').currentTime"
+
+
+def open_call(page: Page, api: StandIn, number: int = 1) -> None:
+    page.go(f"{api.address}/calls/{number:032x}")
+    page.wait("document.querySelector('.utterances li[data-at]')")
+
+
+def test_an_upload_shows_its_progress_until_the_result_is_there(page: Page, api: StandIn, recording: Path) -> None:
+    page.go(api.address)
+    page.shows("아직 통화가 없습니다")
+    page.run("document.querySelector('[name=product_type]').value = '투자성'")
+    page.choose_files("#files", [recording])
+    page.shows("대기", ".upload")
+    (metadata, name, size, key) = api.uploads[0]
+    assert (metadata.product_type, name, size) == (ProductType.INVESTMENT, recording.name, recording.stat().st_size)
+    assert len(key) == 32
+    call = next(iter(api.calls.values()))
+    running = call.model_copy(
+        update={"status": CallStatus.RUNNING, "progress": Progress(stage="stt", done=12, total=30)}
+    )
+    api.put(running)
+    page.shows("전사: 0:12 / 0:30", ".upload")
+    page.wait("document.querySelector('.calls tr progress')?.value === 12")
+    done = samples.complete().model_copy(update={"id": call.id})
+    api.put(done)
+    page.shows("완료", ".upload")
+    page.shows("위반의심 1", ".calls")
+
+
+def test_many_files_are_dropped_at_once_and_a_busy_server_is_asked_again(
+    page: Page, api: StandIn, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"통화 {number}.wav" for number in range(5)]
+    for file in files:
+        file.write_bytes(b"RIFF" + bytes(100))
+    api.busy = 1
+    page.expected.append("status of 429")
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    page.drop_files(files)
+    page.wait("document.querySelectorAll('.upload a').length === 5")
+    assert sorted(name for _, name, _, _ in api.uploads) == sorted(file.name for file in files)
+    assert len({key for _, _, _, key in api.uploads}) == 5
+
+
+def test_a_refused_upload_says_why(page: Page, api: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").write_bytes(b"")
+    page.expected.append("status of 400")
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    page.choose_files("#files", [tmp_path / "empty.wav"])
+    page.shows("파일이 비어 있습니다", ".upload")
+
+
+def test_evidence_plays_its_moment_and_marks_the_quote(page: Page, api: StandIn) -> None:
+    api.put(samples.complete())
+    open_call(page, api)
+    page.click(".evidence button", "사실상 원금 보장이라고")
+    page.wait(f"{PLACE} >= 15 && {PLACE} < 20")
+    page.wait("document.querySelector('.quoted')?.innerText.includes('사실상 원금 보장이라고')")
+    assert page.run("[...CSS.highlights.get('quote')].map(String)") == ["사실상 원금 보장이라고 보시면 됩니다"]
+
+
+def test_the_transcript_follows_the_sound_and_a_click_goes_there(page: Page, api: StandIn) -> None:
+    api.put(samples.complete())
+    open_call(page, api)
+    page.click(".utterances li", "철회도 되나요")
+    page.wait("document.querySelector('.utterances li[aria-current]')?.innerText.includes('철회도 되나요')")
+    assert page.run(f"{PLACE} >= 22.5")
+    page.wait("[...(CSS.highlights.get('word') ?? [])].map(String)[0]?.startsWith('네')")
+    page.wait("document.querySelector('.utterances li[aria-current]')?.innerText.includes('칠 일 이내에')")
+
+
+def test_a_healed_revision_arrives_and_the_sound_plays_on(page: Page, api: StandIn) -> None:
+    api.put(samples.partial())
+    open_call(page, api)
+    page.shows("점검에 언어 모델의 답이 없었습니다", ".banners")
+    page.shows("이유: 서비스에 연결할 수 없음: llm-gateway: connection refused", ".banners")
+    page.shows("서비스가 돌아오면 빠진 단계(점검, 요약)만 저절로 다시 합니다", ".banners")
+    page.shows("핵심어 규칙만으로 본 결과", ".banners")
+    page.click(".utterances li", "위험등급은 삼 등급입니다")
+    page.wait(f"{PLACE} >= 20 && !document.querySelector('audio').paused")
+    page.run("globalThis.before = [document.querySelector('audio'), document.querySelector('.utterances li')]")
+    api.put(samples.healed())
+    page.shows("새 결과가 도착했습니다 (개정 2)", ".banners")
+    page.shows("저절로 복구된 결과", ".banners")
+    page.shows("이전: 판정불가", "[data-element=EXP-08]")
+    page.shows("미충족", "[data-element=EXP-08]")
+    page.shows("글로벌 채권 펀드를 소개했고", ".side")
+    kept = "document.querySelector('audio') === before[0] && document.querySelector('.utterances li') === before[1]"
+    assert page.run(f"{kept} && {PLACE} >= 20")
+    assert not page.run("document.querySelector('.banners').innerText.includes('언어 모델의 답이 없었습니다')")
+
+
+def test_what_was_said_is_text_whatever_it_says(page: Page, api: StandIn) -> None:
+    hostile = '<img src=x onerror="document.title=1"><script>fetch("https://evil.example")</script>&lt;b&gt;'
+    call = samples.complete(reference=hostile)
+    assert call.transcript is not None
+    assert call.check is not None
+    assert call.summary is not None
+    call.transcript.utterances[0].text = hostile
+    call.check.elements[0].name = call.check.elements[0].article = call.check.elements[0].evidence[0].quote = hostile
+    call.summary.sentence = call.summary.reason = hostile
+    call.recording.filename = call.metadata.agent_id = hostile[:120]
+    call.stages[0].error = hostile
+    api.put(call)
+    page.go(api.address)
+    page.shows(hostile, ".calls")
+    open_call(page, api)
+    for place in (".utterances", ".elements", ".side", ".call-head"):
+        page.shows(hostile, place)
+    assert page.run("document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_markup_from_a_string_is_refused_by_the_browser_itself(page: Page, api: StandIn) -> None:
+    page.expected.append("TrustedHTML")
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    assert page.run("(() => { try { document.body.innerHTML = '<b>'; return 'taken' } catch (error) { return error.name } })()") == "TypeError"  # fmt: skip
+
+
+@pytest.mark.parametrize("browser_language", ["en-GB,en"])
+def test_the_browsers_language_is_spoken_until_another_is_chosen(
+    browser: object, api: StandIn, browser_language: str
+) -> None:
+    from tests.web.chromium import Browser
+
+    assert isinstance(browser, Browser)
+    api.put(samples.partial())
+    with browser.page(browser_language) as page:
+        open_call(page, api)
+        page.shows("The check had no answer from the language model", ".banners")
+        page.shows("Suspected", ".elements")
+        page.click("#ko")
+        page.shows("점검에 언어 모델의 답이 없었습니다", ".banners")
+        assert page.run("document.documentElement.lang") == "ko"
+        page.go(api.address)
+        page.shows("녹취 올리기")
+        assert page.complaints() == []
+
+
+def test_both_languages_say_the_same_things(page: Page, api: StandIn) -> None:
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    folder = page.run("document.querySelector('script').src.replace('main.js', '')")
+    tables = page.run(
+        f"Promise.all(['korean', 'english'].map(async (one) => (await import('{folder}' + one + '.js'))[one]))"
+    )
+    holes = [{name: sorted(set(part.split("}")[0] for part in text.split("{")[1:])) for name, text in table.items()} for table in tables]  # fmt: skip
+    assert holes[0] == holes[1]
+
+
+def test_every_value_of_the_contracts_has_a_name_in_both_languages(page: Page, api: StandIn) -> None:
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    folder = page.run("document.querySelector('script').src.replace('main.js', '')")
+    known = set(page.run(f"import('{folder}korean.js').then((one) => Object.keys(one.korean))"))
+    wanted = {f"verdict.{one}" for one in Verdict} | {f"status.{one}" for one in CallStatus}
+    wanted |= {f"product.{one}" for one in ProductType}
+    wanted |= {f"banner.{stage}.{state}" for stage in ("stt", "analysis", "summary") for state in ("degraded", "dummy", "skipped")}  # fmt: skip
+    assert wanted <= known
+
+
+def test_a_failed_call_says_why(page: Page, api: StandIn) -> None:
+    api.put(samples.failed())
+    page.go(f"{api.address}/calls/{1:032x}")
+    page.shows("이 녹음은 분석할 수 없었습니다", ".banners")
+    page.shows("cannot be decoded", ".banners")
+
+
+def test_a_call_is_deleted_only_after_a_yes(page: Page, api: StandIn) -> None:
+    api.put(samples.complete())
+    open_call(page, api)
+    page.click(".actions .danger")
+    page.click("dialog button", "취소")
+    page.wait("!document.querySelector('dialog')")
+    assert len(api.calls) == 1
+    page.click(".actions .danger")
+    page.click("dialog .danger")
+    page.shows("아직 통화가 없습니다")
+    assert not api.calls
+    assert page.run("location.pathname") == "/"
+
+
+def test_a_call_is_analysed_again_after_a_yes(page: Page, api: StandIn) -> None:
+    api.put(samples.complete())
+    open_call(page, api)
+    page.click(".actions button", "다시 분석")
+    page.click("dialog .primary")
+    page.shows("차례를 기다리고 있습니다", ".banners")
+    assert api.reanalysed == [f"{1:032x}"]
+
+
+def test_filters_stand_in_the_address_and_come_back_with_it(page: Page, api: StandIn) -> None:
+    api.put(samples.complete(1, "첫째"))
+    api.put(samples.failed(2, "둘째"))
+    page.go(f"{api.address}/?status=failed&from=2026-11-01")
+    page.shows("둘째", ".calls")
+    assert not page.run("document.querySelector('.calls').innerText.includes('첫째')")
+    assert api.queries[-1]["status"] == "failed"
+    assert api.queries[-1]["from"].startswith("2026-1")
+    page.click(".calls a", "둘째")
+    page.shows("이 녹음은 분석할 수 없었습니다")
+    page.click(".back")
+    page.shows("둘째", ".calls")
+    page.click(".filters button", "조건 지우기")
+    page.shows("첫째", ".calls")
+    page.click(".filters [name=q]")
+    page.type('원금 "보장" OR *')
+    page.shows("조건에 맞는 통화가 없습니다")
+    assert api.queries[-1]["q"] == '원금 "보장" OR *'
+
+
+def test_more_calls_are_shown_when_asked_for(page: Page, api: StandIn) -> None:
+    for number in range(1, 121):
+        api.put(samples.queued(number, f"통화 {number}"))
+    page.go(api.address)
+    page.shows("50건을 보고 있습니다")
+    page.click("#list > section > button", "더 보기")
+    page.shows("100건을 보고 있습니다")
+    api.put(samples.queued(500, "새 통화"))
+    page.shows("새 통화", ".calls tbody tr")
+    page.wait("document.querySelectorAll('.calls tbody tr').length >= 100")
+
+
+def test_a_call_of_two_hours_is_shown_and_followed_without_a_hitch(page: Page, api: StandIn) -> None:
+    call = samples.complete()
+    call.transcript = samples.transcript(samples.TALK * 167)
+    api.put(call)
+    open_call(page, api)
+    assert page.run("document.querySelectorAll('.utterances li').length") == 2004
+    spent = page.run(
+        "(() => { const began = performance.now(); for (let n = 0; n < 200; n++) {"
+        "document.querySelectorAll('.utterances li button')[n * 10].closest('li').dataset.at } "
+        "return performance.now() - began })()"
+    )
+    assert spent >= 0
+    page.run("document.querySelectorAll('.utterances li button')[1900].click()")
+    page.wait("document.querySelector('.utterances li[aria-current]')")
+
+
+def test_it_is_used_with_the_keyboard_alone(page: Page, api: StandIn) -> None:
+    api.put(samples.complete())
+    open_call(page, api)
+    page.run("document.querySelector('.evidence button').focus()")
+    page.press("Enter", 13)
+    page.wait(f"{PLACE} >= 15")
+    unnamed = (
+        "[...document.querySelectorAll('button, a, input, select, progress, audio')].filter((one) => one.checkVisibility() && "
+        "!(one.innerText || one.getAttribute('aria-label') || one.labels?.length)).map((one) => one.outerHTML)"
+    )
+    assert page.run(unnamed) == []
+    page.go(api.address)
+    page.shows("2026-1120-0007")
+    assert page.run(unnamed) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_the_contrast_of_wcag_aa(page: Page, api: StandIn, scheme: str) -> None:
+    api.put(samples.partial(1))
+    api.put(samples.complete(2))
+    page.media(prefers_color_scheme=scheme)
+    script = (Path(__file__).parent / "contrast.js").read_text()
+    for address in ("/", f"/calls/{1:032x}", f"/calls/{2:032x}"):
+        page.go(api.address + address)
+        page.wait("document.querySelector('.badge.danger')")
+        assert json.loads(page.run(script)) == [], address
