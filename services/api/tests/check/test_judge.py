@@ -1,0 +1,319 @@
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.responses import JSONResponse, Response
+
+from chammal_api.check.evidence import Refused, by_id, letters, verify
+from chammal_api.check.findings import JudgeOutcome, ModelFinding
+from chammal_api.check.judge import GROUP, NOT_ALL_SEEN, Judge, finding_of, groups_of, places_near, plan
+from chammal_api.check.prompts import PROMPT_VERSION
+from chammal_api.check.rules import Question, RuleSet
+from chammal_api.check.windows import lines_of
+from chammal_contracts.checks import CheckRequest, ProductType, Speaker, Utterance
+from chammal_contracts.checks import Judge as Judged
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.stages import AttemptOutcome, FailureType, StageStatus
+from chammal_kit.deadline import Deadline, set_deadline
+from chammal_kit.problems import Problem
+from chammal_kit.retry import RetryPolicy
+from chammal_kit.upstream import Upstream, UpstreamPolicy
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+AGENT, CUSTOMER = Speaker.AGENT, Speaker.CUSTOMER
+
+
+def element(name: str, polarity: str, looks_for: str) -> dict[str, Any]:
+    return {
+        "id": name, "name": {"ko": name, "en": name}, "article": "제1조", "mode": "llm", "polarity": polarity,
+        "severity": "high", "looks_for": looks_for,
+    }  # fmt: skip
+
+
+RULES = RuleSet.model_validate(
+    {
+        "name": "test",
+        "version": "1",
+        "title": {"ko": "시험", "en": "test"},
+        "elements": [
+            element("SAY-1", "must_say", "청약 철회를 안내하는 말"),
+            element("SAY-2", "must_say", "위험 등급을 설명하는 말"),
+            element("CONFIRM-1", "must_confirm", "이해했는지 묻는 말"),
+            element("NOT-1", "must_not", "수익을 단정하는 말"),
+        ],
+    }
+)
+
+
+def request_of(*said: tuple[Speaker, str]) -> CheckRequest:
+    utterances = [Utterance(id=f"u{n}", speaker=who, text=text) for n, (who, text) in enumerate(said, 1)]
+    return CheckRequest(product_type=ProductType.INSURANCE, utterances=utterances)
+
+
+CALL = request_of(
+    (AGENT, "십오 일 안에 청약을 철회하실 수 있습니다."),
+    (CUSTOMER, "무조건 수익이 나나요?"),
+    (AGENT, "네, 무조건 수익이 납니다."),
+    (AGENT, "이해하셨습니까?"),
+    (CUSTOMER, "네, 이해했습니다."),
+)
+
+
+def questions_of(request: CheckRequest) -> list[Question]:
+    return [question for one in RULES.elements for question in one.questions(request)]
+
+
+@pytest.fixture
+async def upstream(mesh: Any) -> AsyncIterator[Upstream]:
+    async with aclosing(Upstream("llm-gateway", mesh.url, UpstreamPolicy(retry=RetryPolicy(retries=0)))) as upstream:
+        yield upstream
+
+
+Model = Callable[[str, dict[str, Any]], Any]
+
+
+def answers(mesh: Any, model: Model, backends: Callable[[int], list[str]] = lambda _: ["vllm"]) -> None:
+    """`model` gets the prompt and the properties that are wanted; a Response is sent as it is."""
+
+    def answer() -> Response:
+        sent = json.loads(mesh.seen[-1]["body"])
+        wanted = sent["response_format"]["json_schema"]["schema"]["properties"]
+        said = model(sent["messages"][1]["content"], wanted)
+        if isinstance(said, Response):
+            return said
+        tried = backends(len(mesh.seen))
+        attempts = [
+            {"backend": name, "outcome": "ok" if name == tried[-1] else "failed", "seconds": 0.1} for name in tried
+        ]
+        return JSONResponse(
+            {
+                "choices": [{"message": {"content": json.dumps(said)}}],
+                "chammal": {"backend": tried[-1], "model": "qwen", "attempts": attempts},
+            }
+        )
+
+    mesh.answers[CHAT] = answer
+
+
+def by_words(**named: int) -> Model:
+    """Names lines by what the question looks for, and stands by them."""
+
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        if "answer" in wanted:
+            return {"answer": "yes"}
+        asked = dict(re.findall(r"^- (q\d+): (.*)$", prompt, re.MULTILINE))
+        return {key: next((n for word, n in named.items() if word in asked[key]), 0) for key in wanted}
+
+    return model
+
+
+async def judge(upstream: Upstream, request: CheckRequest = CALL, **told: Any) -> JudgeOutcome:
+    return await Judge(upstream, **told).judge(RULES, request, questions_of(request))
+
+
+async def test_a_line_that_is_named_twice_is_a_finding_and_its_words_the_quote(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(철회=1, 단정=3, 이해=4))
+    outcome = await judge(upstream)
+    assert outcome.findings["SAY-1"] == ModelFinding(True, ("u1",), "십오 일 안에 청약을 철회하실 수 있습니다.", 0.8)
+    assert outcome.findings["NOT-1"] == ModelFinding(True, ("u3",), "네, 무조건 수익이 납니다.", 0.8)
+    assert outcome.findings["CONFIRM-1"].utterance_ids == ("u4", "u5")
+    assert not outcome.findings["SAY-2"].said
+    assert outcome.prompt_version == PROMPT_VERSION
+    report = outcome.report
+    assert (report.status, report.backend, report.model, report.error) == (StageStatus.OK, "vllm", "qwen", None)
+    assert [(row.backend, row.outcome) for row in report.attempts] == [("vllm", AttemptOutcome.OK)]
+
+
+async def test_what_the_model_does_not_stand_by_is_not_said(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, lambda _, wanted: {"answer": "no"} if "answer" in wanted else dict.fromkeys(wanted, 1))
+    outcome = await judge(upstream)
+    assert not any(finding.said for finding in outcome.findings.values())
+    assert len(outcome.findings) == 4
+
+
+async def test_what_a_customer_asked_is_looked_for_in_the_agents_answer(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(단정=2))
+    finding = (await judge(upstream)).findings["NOT-1"]
+    assert (finding.said, finding.utterance_ids) == (True, ("u3",))
+
+
+async def test_a_customers_line_without_an_answer_is_nobodys_violation(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(단정=1))
+    call = request_of((CUSTOMER, "무조건 수익이 난다면서요."))
+    assert not (await judge(upstream, call)).findings["NOT-1"].said
+
+
+async def test_a_fall_backs_answer_makes_the_stage_degraded(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(), backends=lambda _: ["vllm", "ollama"])
+    report = (await judge(upstream)).report
+    assert (report.status, report.backend, report.error_type) == (StageStatus.DEGRADED, "ollama", None)
+    assert {row.backend for row in report.attempts} == {"vllm", "ollama"}
+
+
+async def test_a_group_that_fails_leaves_the_others_and_the_report_counts_them(mesh: Any, upstream: Upstream) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        return JSONResponse({}, 500) if "단정" in prompt else dict.fromkeys(wanted, 0)
+
+    answers(mesh, model)
+    outcome = await judge(upstream)
+    assert set(outcome.findings) == {"SAY-1", "SAY-2", "CONFIRM-1"}
+    assert outcome.report.status is StageStatus.DEGRADED
+    assert outcome.report.error_type == FailureType.HTTP_ERROR
+    assert outcome.report.error is not None
+    assert outcome.report.error.startswith("1 of 4 questions got no answer")
+
+
+async def test_a_claim_that_could_not_be_asked_about_again_is_no_answer(mesh: Any, upstream: Upstream) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        return JSONResponse({}, 500) if "answer" in wanted else by_words(단정=3)(prompt, wanted)
+
+    answers(mesh, model)
+    assert set((await judge(upstream)).findings) == {"SAY-1", "SAY-2", "CONFIRM-1"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[], {}, "text", {"q1": "1"}, {"q1": None, "q2": 0, "q3": 0}, {"q1": True, "q2": 0, "q3": 0}],
+)
+async def test_an_answer_of_another_shape_is_none(mesh: Any, upstream: Upstream, said: Any) -> None:
+    answers(mesh, lambda _, wanted: said)
+    outcome = await judge(upstream)
+    assert outcome.findings == {}
+    assert (outcome.report.status, outcome.report.error_type) == (StageStatus.DUMMY, FailureType.INVALID_RESPONSE)
+    assert outcome.prompt_version is None
+
+
+async def test_a_number_of_no_line_names_none(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(철회=99, 단정=-1))
+    assert not any(finding.said for finding in (await judge(upstream)).findings.values())
+
+
+async def test_a_gateway_that_is_down_is_a_dummy_with_the_reason(mesh: Any, upstream: Upstream) -> None:
+    attempt = {"backend": "vllm", "outcome": "failed", "error_type": "connect_error", "seconds": 0.2}
+    problem = Problem(503, ErrorCode.BACKENDS_FAILED, "vllm is down", attempts=[attempt])
+    mesh.answers[CHAT] = problem.response
+    report = (await judge(upstream)).report
+    assert (report.status, report.error_type) == (StageStatus.DUMMY, FailureType.UNAVAILABLE)
+    assert [row.backend for row in report.attempts] == ["vllm"]
+
+
+async def test_nothing_said_and_nothing_to_ask_are_skipped_without_a_question(mesh: Any, upstream: Upstream) -> None:
+    assert (await judge(upstream, request_of((AGENT, "  ")))).report.status is StageStatus.SKIPPED
+    assert (await Judge(upstream).judge(RULES, CALL, [])).report.status is StageStatus.SKIPPED
+    assert mesh.seen == []
+
+
+async def test_no_more_are_asked_at_once_than_may_be(mesh: Any, upstream: Upstream) -> None:
+    waiting = 0
+
+    def model(_: str, wanted: dict[str, Any]) -> Any:
+        nonlocal waiting
+        waiting = max(waiting, upstream.bulkhead.in_flight)
+        return dict.fromkeys(wanted, 0)
+
+    answers(mesh, model)
+    long = request_of(*[(AGENT, "이 상품을 설명해 드리겠습니다. " * 8)] * 40)
+    await judge(upstream, long, at_once=2, window_tokens=900)
+    assert 1 <= waiting <= 2
+
+
+async def test_after_the_deadline_nothing_is_asked(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words())
+    set_deadline(Deadline.after(0))
+    outcome = await judge(upstream)
+    assert (outcome.report.status, outcome.report.error_type) == (StageStatus.DUMMY, FailureType.DEADLINE_EXCEEDED)
+    assert mesh.seen == []
+
+
+async def test_a_long_call_is_shown_by_windows_and_its_last_line_is_found(mesh: Any, upstream: Upstream) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        if "answer" in wanted:
+            return {"answer": "yes" if "무조건 오릅니다" in prompt else "no"}
+        asked = dict(re.findall(r"^- (q\d+): (.*)$", prompt, re.MULTILINE))
+        line = re.search(r"^\[(\d+)\] 상담원: 무조건 오릅니다", prompt, re.MULTILINE)
+        return {key: int(line[1]) if line and "단정" in asked[key] else 0 for key in wanted}
+
+    answers(mesh, model)
+    filler = (AGENT, "오늘 날씨 이야기를 조금 더 하겠습니다. 정말 춥습니다.")
+    outcome = await judge(upstream, request_of(*[filler] * 120, (AGENT, "무조건 오릅니다.")), window_tokens=600)
+    assert outcome.findings["NOT-1"].utterance_ids == ("u121",)
+    assert outcome.findings["SAY-1"] == ModelFinding(False, confidence=NOT_ALL_SEEN)
+    assert all(len(seen["body"]) < 12_000 for seen in mesh.seen)
+
+
+async def test_a_window_without_answer_leaves_not_said_open_but_not_what_another_found(
+    mesh: Any, upstream: Upstream
+) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        if "answer" in wanted:
+            return {"answer": "yes"}
+        if "끝입니다" in prompt:
+            return JSONResponse({}, 500)
+        return dict.fromkeys(wanted, 1 if found else 0)
+
+    answers(mesh, model)
+    call = request_of(*[(AGENT, "이 상품을 설명해 드리겠습니다. " * 8)] * 20, (AGENT, "끝입니다."))
+    found = False
+    assert "NOT-1" not in (await judge(upstream, call, window_tokens=900)).findings
+    found = True
+    assert (await judge(upstream, call, window_tokens=900)).findings["NOT-1"].said
+
+
+@given(st.integers(0, 40))
+def test_groups_are_even_and_small_and_lose_nobody(count: int) -> None:
+    question = questions_of(CALL)[0]
+    asked = [question.model_copy(update={"id": str(n)}) for n in range(count)]
+    groups = groups_of(asked)
+    assert [one for group in groups for one in group] == asked
+    assert all(1 <= len(group) <= GROUP for group in groups)
+    assert max(map(len, groups), default=0) - min(map(len, groups), default=0) <= 1
+
+
+def test_a_short_call_is_one_window_for_all_groups_so_that_it_is_read_once() -> None:
+    jobs = plan(lines_of(CALL.utterances), questions_of(CALL), {}, 1800)
+    assert len({job.window for job in jobs}) == 1
+    assert all(job.whole for job in jobs)
+
+
+said = st.lists(st.tuples(st.sampled_from(Speaker), st.text(alphabet="원금 보장.않가", max_size=60)), max_size=8)
+
+
+@settings(max_examples=200)
+@given(said, st.integers(0, 30), st.sampled_from(questions_of(CALL)))
+def test_no_finding_names_what_is_not_in_the_utterance_it_names(
+    said: list[tuple[Speaker, str]], number: int, question: Question
+) -> None:
+    """Whatever line a model names: the evidence code finds the quote there, or refuses it."""
+    request = request_of(*said)
+    window = tuple(lines_of(request.utterances))
+    utterances = by_id(request.utterances)
+    for place in places_near(window, number, question) if number < len(window) else []:
+        finding = finding_of(window, place, question)
+        found = verify(finding.quote, finding.utterance_ids, utterances, Judged.MODEL)
+        if isinstance(found, Refused):
+            assert len(letters(finding.quote or "")) < 4
+        else:
+            assert letters(finding.quote or "") in letters(utterances[found.utterance_id].text)
+            assert found.utterance_id in finding.utterance_ids
+
+
+@given(
+    st.text(alphabet="원금 보장수익 .않", max_size=40),
+    st.lists(st.sampled_from(["u1", "u2", "u9"]), max_size=3),
+    st.text(alphabet="원금 보장수익 .않", max_size=40),
+)
+def test_a_made_up_finding_passes_only_where_its_quote_is_in_the_utterance_named(
+    quote: str, names: list[str], text: str
+) -> None:
+    utterances = by_id([Utterance(id="u1", text=text), Utterance(id="u2", text="원금 보장은 안 됩니다")])
+    found = verify(quote, names, utterances, Judged.MODEL)
+    if not isinstance(found, Refused):
+        assert found.utterance_id in names
+        assert letters(quote) in letters(utterances[found.utterance_id].text)
