@@ -128,11 +128,12 @@ def _claim_key(connection: Connection, key: IdempotencyKey | None) -> AnyRow | N
     if key is None:
         return None
     name = _digest(key)
-    values = {"key": name, "body": key.body_sha256, "seq": None}
-    if connection.execute(upsert(connection)(keys).values(values).on_conflict_do_nothing()).rowcount:
-        return None
+    new = upsert(connection)(keys).values(key=name, body=key.body_sha256, seq=None).on_conflict_do_nothing()
     held = select(keys.c.body, calls.c.id, calls.c.status).join(calls, calls.c.seq == keys.c.seq)
-    row: AnyRow = connection.execute(held.where(keys.c.key == name)).one()
-    if row.body != key.body_sha256:
-        raise KeyReused
-    return row
+    while connection.execute(new.returning(keys.c.key)).first() is None:
+        row: AnyRow | None = connection.execute(held.where(keys.c.key == name)).first()
+        if row is not None:  # else its call was deleted between the two
+            if row.body != key.body_sha256:
+                raise KeyReused
+            return row
+    return None
