@@ -9,15 +9,17 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
+from bench.compliance.kept import Kept
 from bench.compliance.labels import LabelledCall, Split, load
 from bench.compliance.score import Score, score
-from bench.compliance.speech import Heard, Telephone
+from bench.compliance.speech import Telephone
 from bench.compliance.table import markdown, mistakes
 from bench.stt.score import characters, total
+from pydantic import TypeAdapter
 
 from chammal_api.check.check import Checker
 from chammal_api.check.findings import JudgeOutcome
@@ -31,7 +33,7 @@ SEED = 4
 
 def main() -> None:
     told = _arguments()
-    calls = load(told.split)
+    calls = [call for call in load(told.split) if len(call.request.utterances) <= told.longest]
     random.Random(SEED).shuffle(calls)
     if told.calls:
         calls = [call for call in calls if call.id in told.calls]
@@ -46,7 +48,7 @@ def main() -> None:
     title = f"{told.split.value if told.split else 'dev + test'}{', spoken and heard' if told.speech else ''}"
     parts: list[tuple[str, Score, dict[str, str]]] = []
     if told.model:
-        results = dict(_asked(told.api, requests, give_up))
+        results = _asked(requests, told, give_up)
         requests = {call: request for call, request in requests.items() if call in results}
         models = sorted({result.model or "no model" for result in results.values()})
         statuses = ", ".join(sorted(f"{call} {result.status}" for call, result in results.items()))
@@ -77,7 +79,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--split", type=Split, choices=list(Split), help="default: both")
     parser.add_argument("--speech", action="store_true", help="speak the calls and check what is heard")
     parser.add_argument("--heard", type=Path, help="keeps what is heard here, and reads what it already has")
+    parser.add_argument("--answers", type=Path, help="the same for the answers of --model")
     parser.add_argument("--seconds", type=float, default=3600, help="starts no more calls after this")
+    parser.add_argument("--longest", type=int, default=1000, metavar="TURNS", help="leaves out calls of more turns")
     parser.add_argument("--calls", nargs="*", default=[], metavar="ID", help="these alone")
     parser.add_argument("--api", default="http://127.0.0.1:8003")
     parser.add_argument("--tts", default="http://127.0.0.1:8004")
@@ -95,11 +99,11 @@ def _request(call: LabelledCall, heard: dict[str, list[Utterance]] | None) -> Ch
 
 
 def _speak(calls: list[LabelledCall], told: argparse.Namespace, give_up: float) -> dict[str, list[Utterance]]:
-    kept, telephone = Heard(told.heard), Telephone(told.tts, told.stt)
+    kept, telephone = Kept(told.heard, TypeAdapter(dict[str, list[Utterance]])), Telephone(told.tts, told.stt)
     for call in calls:
         if call.id not in kept.calls and time.monotonic() < give_up:
             began = time.monotonic()
-            kept.keep(call, telephone.call(call.request.utterances))
+            kept.keep(call.id, telephone.call(call.request.utterances))
             print(f"{call.id}: heard in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return {call.id: kept.calls[call.id] for call in calls if call.id in kept.calls}
 
@@ -115,16 +119,17 @@ def _errors(calls: list[LabelledCall], heard: dict[str, list[Utterance]]) -> flo
     return total(scores).rate
 
 
-def _asked(api: str, requests: dict[str, CheckRequest], give_up: float) -> Iterator[tuple[str, CheckResult]]:
+def _asked(requests: dict[str, CheckRequest], told: argparse.Namespace, give_up: float) -> dict[str, CheckResult]:
+    kept = Kept(told.answers, TypeAdapter(dict[str, CheckResult]))
     with httpx2.Client(timeout=900) as http:
         for call, request in requests.items():
-            if time.monotonic() > give_up:
-                return
+            if call in kept.calls or time.monotonic() > give_up:
+                continue
             began = time.monotonic()
-            answer = http.post(f"{api}/v1/checks", json=request.model_dump(mode="json")).raise_for_status()
-            result = CheckResult.model_validate(answer.json())
-            print(f"{call}: {result.status} in {time.monotonic() - began:.0f} s", file=sys.stderr)
-            yield call, result
+            answer = http.post(f"{told.api}/v1/checks", json=request.model_dump(mode="json")).raise_for_status()
+            kept.keep(call, CheckResult.model_validate(answer.json()))
+            print(f"{call}: {kept.calls[call].status} in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return {call: kept.calls[call] for call in requests if call in kept.calls}
 
 
 async def _rules_only(requests: dict[str, CheckRequest]) -> dict[str, CheckResult]:

@@ -1,14 +1,11 @@
 """A scripted call, spoken: two voices of our tts, one on each channel at 8 kHz, and what our stt makes of it."""
 
 import io
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import av
 import httpx2
 import numpy as np
-from bench.compliance.labels import LabelledCall
 from bench.stt.audio import Samples
 
 from chammal_api.calls.utterances import to_transcript
@@ -71,20 +68,3 @@ def _mulaw(channels: Samples) -> bytes:
         for packet in (*stream.encode(frame), *stream.encode(None)):
             container.mux(packet)
     return made.getvalue()
-
-
-class Heard:
-    """What was heard of each call, kept in a file: speaking takes far longer than checking."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self.calls: dict[str, list[Utterance]] = {}
-        if path is not None and path.exists():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            self.calls = {call: [Utterance.model_validate(u) for u in said] for call, said in kept.items()}
-
-    def keep(self, call: LabelledCall, utterances: list[Utterance]) -> None:
-        self.calls[call.id] = utterances
-        if self._path is not None:
-            told = {name: [u.model_dump(mode="json") for u in said] for name, said in self.calls.items()}
-            self._path.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
