@@ -10,7 +10,7 @@ from tests.compose.conftest import Compose, _require, _succeeds
 pytestmark = pytest.mark.compose
 
 OURS = ("stt", "llm-gateway", "tts", "api", "models")
-SCRATCH = {"/spool", "/tmp", "/var/tmp", "/run/lock", "/dev", "/proc", "/sys"}
+SCRATCH = {"/spool", "/data", "/tmp", "/var/tmp", "/run/lock", "/dev", "/proc", "/sys"}
 
 
 @pytest.fixture(scope="module", params=OURS)
