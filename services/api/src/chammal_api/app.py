@@ -73,10 +73,19 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=Tally(),
                 live=live,
-                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), Judge(llm), agents),
+                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, llm), agents),
             )
 
     return lifespan
+
+
+def _judge(settings: ApiSettings, llm: Upstream) -> Judge:
+    return Judge(
+        llm,
+        at_once=settings.check_at_once,
+        window_tokens=settings.check_window_tokens,
+        seconds=settings.check_seconds,
+    )
 
 
 def _policy(settings: ApiSettings, seconds: float, slow_share: float) -> UpstreamPolicy:

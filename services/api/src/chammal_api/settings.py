@@ -65,6 +65,17 @@ class ApiSettings(ServiceSettings):
         default=15_000, gt=0, description="Longest wait for a transcript; short recordings get less, by their size."
     )
     llm_seconds: float = Field(default=240, gt=0, description="Longest wait for an analysis or a chat, in seconds.")
+    check_seconds: float = Field(
+        default=900, gt=0, description="Longest that the language model may take over one call's check, or its summary."
+    )
+    check_at_once: int = Field(
+        default=4, ge=1, description="Questions of checks that the language model is asked at the same time."
+    )
+    check_window_tokens: int = Field(
+        default=1800,
+        ge=1000,
+        description="Most of a transcript in one such question, in tokens; the model's context must hold 700 more.",
+    )
     tts_seconds: float = Field(default=120, gt=0, description="Longest wait for speech, in seconds.")
     connect_seconds: float = Field(default=1, gt=0, description="Longest wait for a connection to a service.")
     idle_seconds: float = Field(default=60, gt=0, description="Longest silence within an answer, in seconds.")
