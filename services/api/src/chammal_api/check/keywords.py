@@ -66,7 +66,12 @@ class _Call:
         return RuleFinding(tuple(hits), names if element.polarity is Polarity.MUST_NOT else frozenset())
 
     def hits_of(self, rule: KeywordRule, negatable: bool) -> Iterator[RuleHit]:
-        hits = list(self._ordered(rule, self._raw_hits(rule, negatable)))
+        """At most one of a sentence."""
+        by_sentence = {
+            self._spoken.sentence_around(hit.first): hit
+            for hit in reversed(list(self._ordered(rule, self._raw_hits(rule, negatable))))
+        }
+        hits = list(reversed(by_sentence.values()))
         if len(hits) < rule.min_count:
             return
         for hit in hits[:MAX_SHOWN]:

@@ -1,0 +1,52 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chammal_api.check.phrase import compile_phrase, letters_of
+
+
+def found(phrase: str, text: str) -> bool:
+    return compile_phrase(phrase).pattern.search(letters_of(text)) is not None
+
+
+@pytest.mark.parametrize("text", ["원금 보장됩니다", "원금이 보장돼요", "원금은 100% 보장된", "원 금 보 장 됩 니 다."])
+def test_white_space_punctuation_and_particles_do_not_matter(text: str) -> None:
+    assert found("원금 * 보장 (된|됩|돼)", text)
+
+
+def test_a_gap_is_as_long_as_it_says_and_no_longer() -> None:
+    assert found("원금 {3} 손실", "원금에도 손실")
+    assert not found("원금 {3} 손실", "원금에 대한 큰 손실")
+
+
+@pytest.mark.parametrize("text", ["연 3.5% 금리", "연 3 % 금리", "연 삼점오 프로 금리", "연 십이 퍼센트 금리"])
+def test_numbers_are_found_in_digits_and_as_they_are_spoken(text: str) -> None:
+    assert found("연 # (%|프로|퍼센트)", text)
+
+
+def test_an_anchor_holds_a_phrase_to_the_beginning_or_the_end_of_a_sentence() -> None:
+    pattern = compile_phrase("^네 알겠").pattern
+    assert pattern.search("네알겠습니다")
+    assert pattern.search("다른말\n네알겠습니다")
+    assert not pattern.search("동네알겠습니다")
+    assert compile_phrase("되나요$").pattern.search("보장되나요\n다음")
+    assert not compile_phrase("되나요$").pattern.search("보장되나요다음")
+
+
+@pytest.mark.parametrize(
+    "phrase", ["", "*", "#", "(가|)", "원금 (", "원금 (하나)", "a{0}b", "a{99}b", "가*나*다*라*마", "(a*|b)c", "a|b"]
+)
+def test_a_phrase_that_is_wrong_is_refused(phrase: str) -> None:
+    with pytest.raises(ValueError):
+        compile_phrase(phrase)
+
+
+@given(st.text(max_size=40))
+def test_any_text_compiles_or_is_refused_and_a_match_holds_one_of_the_needles(text: str) -> None:
+    try:
+        compiled = compile_phrase(text)
+    except ValueError:
+        return
+    letters = letters_of(text)
+    if compiled.pattern.search(letters):
+        assert compiled.may_be_in(letters)
