@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from chammal_api.access import ACCESS
@@ -443,3 +445,21 @@ def test_the_same_key_of_two_senders_stands_for_two_calls(settings: ApiSettings)
         ]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert len(office.flow.submitted) == 2
+
+
+def test_a_database_that_does_not_answer_is_503_and_no_fault_of_ours(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
+
+    call_id = office.sent()
+    for name in ("accept", "page", "get", "event"):
+        monkeypatch.setattr(CallStore, name, fail)
+    answers = [
+        office.send(),
+        *map(office.client.get, ("/v1/calls", f"/v1/calls/{call_id}", f"/v1/calls/{call_id}/events")),
+    ]
+    for answer in answers:
+        problem(answer, 503, "database_unavailable")
+        assert int(answer.headers["retry-after"]) > 0

@@ -41,6 +41,7 @@ class ErrorCode(StrEnum):
     """409: the same Idempotency-Key came with another call before."""
     BACKLOG_FULL = "backlog_full"
     """429: as many recorded calls wait as may wait."""
+    DATABASE_UNAVAILABLE = "database_unavailable"
     CALL_NOT_FOUND = "call_not_found"
     CALL_UNFINISHED = "call_unfinished"
     """409: the call is still being analysed."""

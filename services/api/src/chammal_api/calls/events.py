@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from chammal_api.calls.records import Change
 from chammal_contracts.calls import CallEvent, CallStatus, HealingState
 from chammal_contracts.errors import ErrorCode
+from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 
 MEDIA_TYPE = "text/event-stream"
@@ -22,6 +25,7 @@ HEARTBEAT_SECONDS = 15.0
 """A proxy that hears nothing for a minute takes a connection for dead."""
 MAX_STREAMS = 256
 PAGE = 200
+log = component_logger("Calls")
 HEARTBEAT = b": \n\n"
 _RUNNING = frozenset({CallStatus.QUEUED, CallStatus.RUNNING})
 _HEALS = frozenset({HealingState.WAITING, HealingState.RUNNING})
@@ -98,10 +102,13 @@ class CallNews:
 
     @contextmanager
     def _listen(self) -> Iterator["_Listener"]:
+        """Where the database does not answer, the stream ends: its reader connects again, and goes on where it was."""
         woken = asyncio.Event()
         self._listening.add(woken)
         try:
             yield _Listener(woken)
+        except SQLAlchemyError as error:
+            log.warning("a stream of events ends: %s", type(error).__name__)
         finally:
             self._listening.discard(woken)
 

@@ -62,6 +62,11 @@ def get(connection: Connection, call_id: str) -> Call | None:
     )
 
 
+def recording(connection: Connection, call_id: str) -> Recording | None:
+    document = connection.execute(select(calls.c.recording).where(calls.c.id == call_id)).scalar()
+    return Recording.model_validate_json(document) if document else None
+
+
 def page(connection: Connection, index: TextIndex, query: CallQuery, cursor: str | None, limit: int) -> CallPage:
     """Newest first. Raises ValueError for a cursor that is not of this query."""
     statement = _narrowed(select(calls), index, query)

@@ -97,6 +97,9 @@ class CallStore:
     async def get(self, call_id: str) -> Call | None:
         return await self._db.read(lambda connection: listing.get(connection, call_id))
 
+    async def recording(self, call_id: str) -> Recording | None:
+        return await self._db.read(lambda connection: listing.recording(connection, call_id))
+
     async def page(self, query: CallQuery, cursor: str | None = None, limit: int = 50) -> CallPage:
         """Newest first. Raises ValueError for a cursor that is not of this query."""
         return await self._db.read(lambda connection: listing.page(connection, self._db.index, query, cursor, limit))

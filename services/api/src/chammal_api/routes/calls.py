@@ -2,12 +2,15 @@
 
 import datetime as dt
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Query
+from fastapi.routing import APIRoute
 from pydantic import AfterValidator
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as DatabaseBusy
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -45,7 +48,24 @@ from chammal_kit.problems import Problem
 from chammal_kit.subtitles import SRT_MEDIA_TYPE, VTT_MEDIA_TYPE
 
 log = component_logger("Calls")
-router = APIRouter(prefix="/v1/calls", tags=["calls"])
+
+
+class _Route(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_with_database(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (OperationalError, InterfaceError, DatabaseBusy) as error:
+                log.error("the database of calls does not answer: %s", getattr(error, "orig", error))
+                detail = "The database of calls does not answer. Nothing is lost or half done: send it again."
+                raise Problem(503, ErrorCode.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from error
+
+        return handle_with_database
+
+
+router = APIRouter(prefix="/v1/calls", tags=["calls"], route_class=_Route)
 
 _ID = re.compile("[0-9a-f]{32}", re.ASCII)
 _NOT_KEPT = {"Cache-Control": "private, no-store"}
@@ -274,13 +294,16 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
 @router.get("/{call_id}/audio", response_class=Response, responses=_AUDIO)
 async def get_audio(request: Request, call_id: CallId) -> Response:
     """The recording as it was sent; `Range` asks for a part."""
-    call = await _call(request, call_id)
+    desk = _desk(request)
+    recording = await desk.store.recording(call_id) if _ID.fullmatch(call_id) else None
+    if recording is None:
+        raise _unknown()
     try:
-        file = await to_thread.run_sync(_desk(request).recordings.open, call.recording)
+        file = await to_thread.run_sync(desk.recordings.open, recording)
     except FileNotFoundError:
         detail = "The recording is not kept any more; the call's other parts are."
         raise Problem(404, ErrorCode.RECORDING_MISSING, detail) from None
-    return audio_response(request.method, request.headers, call.recording, file, f"call-{call_id}")
+    return audio_response(request.method, request.headers, recording, file, f"call-{call_id}")
 
 
 @router.get(
