@@ -31,7 +31,9 @@ WAIT = """new Promise((resolve, reject) => {
   const look = () => {
     let found;
     try { found = (%s) } catch (error) { return reject(error) }
-    if (found) resolve(found); else if (Date.now() > until) reject(new Error("not in time: " + %s)); else setTimeout(look, 20);
+    if (found) return resolve(found);
+    if (Date.now() > until) return reject(new Error("not in time: " + %s));
+    setTimeout(look, 20);
   };
   look();
 })"""
@@ -113,12 +115,14 @@ class Page:
             try:
                 return self.run(WAIT % (int(PATIENCE * 500), script, json.dumps(script)))
             except Failed as error:
-                if "context" not in str(error) and "navigat" not in str(error) or time.monotonic() > until:
+                if ("context" not in str(error) and "navigat" not in str(error)) or time.monotonic() > until:
                     raise
 
     def text(self, selector: str) -> str:
-        return str(self.wait(f"document.querySelector({json.dumps(selector)})") and self.run(
-            f"document.querySelector({json.dumps(selector)}).innerText"))  # fmt: skip
+        return str(
+            self.wait(f"document.querySelector({json.dumps(selector)})")
+            and self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+        )
 
     def shows(self, text: str, selector: str = "body") -> None:
         self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
@@ -130,8 +134,10 @@ class Page:
             f"one.innerText.includes({json.dumps(contains)}))"
         )
         self.wait(f"{find} && ({find}.scrollIntoView({{block: 'center', behavior: 'instant'}}), true)")
-        place = self.run(f"(() => {{ const at = {find}.getBoundingClientRect();"
-                         "return [at.x + at.width / 2, at.y + at.height / 2] })()")  # fmt: skip
+        place = self.run(
+            f"(() => {{ const at = {find}.getBoundingClientRect();"
+            "return [at.x + at.width / 2, at.y + at.height / 2] })()"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 

@@ -78,7 +78,11 @@ def transcript(texts: tuple[tuple[Speaker, str], ...] = TALK) -> CallTranscript:
     for number, (speaker, text) in enumerate(texts):
         begin, parts = number * SECONDS, text.split()
         step = (SECONDS - 0.2) / max(1, len(parts))
-        utterances.append(Utterance(id=f"u{number}", speaker=speaker, start=begin, end=begin + SECONDS - 0.2, text=text, confidence=0.93))  # fmt: skip
+        utterances.append(
+            Utterance(
+                id=f"u{number}", speaker=speaker, start=begin, end=begin + SECONDS - 0.2, text=text, confidence=0.93
+            )
+        )
         for place, part in enumerate(parts):
             start = begin + place * step
             words.append(Word(word=part, start=start, end=start + step, probability=0.9, speaker=speaker))
@@ -95,7 +99,14 @@ def transcript(texts: tuple[tuple[Speaker, str], ...] = TALK) -> CallTranscript:
 def evidence(number: int, quote: str, source: Judge = Judge.RULE) -> Evidence:
     speaker, text = TALK[number]
     assert quote in text
-    return Evidence(utterance_id=f"u{number}", speaker=speaker, start=number * SECONDS, end=(number + 1) * SECONDS, quote=quote, source=source)  # fmt: skip
+    return Evidence(
+        utterance_id=f"u{number}",
+        speaker=speaker,
+        start=number * SECONDS,
+        end=(number + 1) * SECONDS,
+        quote=quote,
+        source=source,
+    )
 
 
 def element(
@@ -130,26 +141,77 @@ def element(
 def check(*, model: bool = True) -> CheckResult:
     open_ = {"confidence": 0.0, "judge": Judge.NOBODY, "reason": "언어 모델의 답이 없어 판정하지 않았습니다."}
     elements = [
-        element("SOL-01", "단정적 판단 제공", "법 제21조1호", Verdict.SUSPECTED, evidence(6, "사실상 원금 보장이라고 보시면 됩니다"),
-                polarity=Polarity.MUST_NOT, severity=Severity.CRITICAL, confidence=0.88, needs_human=True,
-                reason="같은 통화에서 손실 가능성도 설명했으므로 사람이 확인해야 합니다."),
-        element("EXP-02", "원금손실 가능성과 위험등급", "법 제19조①1나", Verdict.MET, evidence(8, "원금의 손실이 발생할 수 있습니다"), evidence(8, "위험등급은 삼 등급입니다")),
-        element("EXP-07", "청약철회의 기한·방법·효과", "법 제19조①3, 제46조", Verdict.PARTLY_MET, evidence(10, "칠 일 이내에 청약을 철회하실 수 있고"), confidence=0.71),
-        element("TM-01", "신원·목적·상품종류 고지", "법 제16조의2③", Verdict.MET, evidence(0, "한빛투자증권 상담원 김하나입니다"), severity=Severity.MEDIUM),
-        element("TM-03", "야간 연락", "법 제21조의2", Verdict.NOT_APPLICABLE, judge=Judge.METADATA, polarity=Polarity.MUST_NOT, severity=Severity.MEDIUM),
-    ]  # fmt: skip
+        element(
+            "SOL-01",
+            "단정적 판단 제공",
+            "법 제21조1호",
+            Verdict.SUSPECTED,
+            evidence(6, "사실상 원금 보장이라고 보시면 됩니다"),
+            polarity=Polarity.MUST_NOT,
+            severity=Severity.CRITICAL,
+            confidence=0.88,
+            needs_human=True,
+            reason="같은 통화에서 손실 가능성도 설명했으므로 사람이 확인해야 합니다.",
+        ),
+        element(
+            "EXP-02",
+            "원금손실 가능성과 위험등급",
+            "법 제19조①1나",
+            Verdict.MET,
+            evidence(8, "원금의 손실이 발생할 수 있습니다"),
+            evidence(8, "위험등급은 삼 등급입니다"),
+        ),
+        element(
+            "EXP-07",
+            "청약철회의 기한·방법·효과",
+            "법 제19조①3, 제46조",
+            Verdict.PARTLY_MET,
+            evidence(10, "칠 일 이내에 청약을 철회하실 수 있고"),
+            confidence=0.71,
+        ),
+        element(
+            "TM-01",
+            "신원·목적·상품종류 고지",
+            "법 제16조의2③",
+            Verdict.MET,
+            evidence(0, "한빛투자증권 상담원 김하나입니다"),
+            severity=Severity.MEDIUM,
+        ),
+        element(
+            "TM-03",
+            "야간 연락",
+            "법 제21조의2",
+            Verdict.NOT_APPLICABLE,
+            judge=Judge.METADATA,
+            polarity=Polarity.MUST_NOT,
+            severity=Severity.MEDIUM,
+        ),
+    ]
     if model:
         elements += [
-            element("EXP-03", "수수료와 비용", "시행령 제13조④1", Verdict.MET, evidence(4, "연 보수는 일 점 이 퍼센트입니다")),
-            element("EXP-09", "이해 여부 확인", "법 제19조②", Verdict.MET, evidence(11, "이해했습니다"), polarity=Polarity.MUST_CONFIRM),
+            element(
+                "EXP-03",
+                "수수료와 비용",
+                "시행령 제13조④1",
+                Verdict.MET,
+                evidence(4, "연 보수는 일 점 이 퍼센트입니다"),
+            ),
+            element(
+                "EXP-09",
+                "이해 여부 확인",
+                "법 제19조②",
+                Verdict.MET,
+                evidence(11, "이해했습니다"),
+                polarity=Polarity.MUST_CONFIRM,
+            ),
             element("EXP-08", "민원·분쟁조정 절차와 예금자보호", "시행령 제13조⑧", Verdict.UNMET, confidence=0.82),
-        ]  # fmt: skip
+        ]
     else:
         elements += [
             element("EXP-03", "수수료와 비용", "시행령 제13조④1", Verdict.NOT_EVALUATED, **open_),  # type: ignore[arg-type]
             element("EXP-09", "이해 여부 확인", "법 제19조②", Verdict.NOT_EVALUATED, **open_),  # type: ignore[arg-type]
             element("EXP-08", "민원·분쟁조정 절차와 예금자보호", "시행령 제13조⑧", Verdict.NOT_EVALUATED, **open_),  # type: ignore[arg-type]
-        ]  # fmt: skip
+        ]
     return CheckResult(
         status=CheckStatus.COMPLETE if model else CheckStatus.RULES_ONLY,
         elements=elements,
@@ -189,7 +251,7 @@ def queued(number: int = 1, reference: str = "2026-1120-0007") -> Call:
             agent_id="A-1042",
             reference=reference,
             started_at=now(),
-        ),  # fmt: skip
+        ),
         recording=Recording(sha256="0" * 64, bytes=480_044, filename="call-0007.wav"),
     )
 

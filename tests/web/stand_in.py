@@ -103,7 +103,7 @@ def row(call: Call) -> CallRow:
     )
 
 
-def routes(stand_in: StandIn) -> APIRouter:  # noqa: C901 one closure a route
+def routes(stand_in: StandIn) -> APIRouter:
     router = APIRouter()
 
     @router.get("/v1/calls/events")
@@ -150,7 +150,16 @@ def routes(stand_in: StandIn) -> APIRouter:  # noqa: C901 one closure a route
         stand_in.uploads.append((metadata, file.filename, len(content), request.headers["idempotency-key"]))
         call_id = f"{len(stand_in.calls) + 1:032x}"
         recording = Recording(sha256="0" * 64, bytes=len(content), filename=file.filename)
-        stand_in.put(Call(id=call_id, status=CallStatus.QUEUED, created_at=now(), updated_at=now(), metadata=metadata, recording=recording))  # fmt: skip
+        stand_in.put(
+            Call(
+                id=call_id,
+                status=CallStatus.QUEUED,
+                created_at=now(),
+                updated_at=now(),
+                metadata=metadata,
+                recording=recording,
+            )
+        )
         return CallAccepted(id=call_id, status=CallStatus.QUEUED)
 
     @router.get("/v1/calls/{call_id}")
@@ -179,7 +188,11 @@ def routes(stand_in: StandIn) -> APIRouter:  # noqa: C901 one closure a route
 
     @router.get("/v1/rules")
     async def rules() -> dict[str, Any]:
-        return {"elements": [{"id": "SOL-01", "name": "단정적 판단"}, {"id": "EXP-02", "name": "원금손실 가능성"}]}
+        elements = [
+            {"id": "SOL-01", "name": "단정적 판단 제공", "name_en": "Certainty where there is none"},
+            {"id": "EXP-02", "name": "원금손실 가능성과 위험등급", "name_en": "Loss of principal, risk grade"},
+        ]
+        return {"default": "fcpa-kr", "rule_sets": [{"name": "fcpa-kr", "elements": elements}], "problems": []}
 
     return router
 

@@ -7,9 +7,8 @@ import pytest
 
 from chammal_contracts.calls import CallStatus, Progress
 from chammal_contracts.checks import ProductType, Verdict
-from chammal_contracts.stages import Stage
 from tests.web import samples
-from tests.web.chromium import Page
+from tests.web.chromium import Browser, Page
 from tests.web.stand_in import StandIn
 
 PLACE = "document.querySelector('audio').currentTime"
@@ -131,18 +130,13 @@ def test_markup_from_a_string_is_refused_by_the_browser_itself(page: Page, api: 
     page.expected.append("TrustedHTML")
     page.go(api.address)
     page.wait("document.querySelector('.drop')")
-    assert page.run("(() => { try { document.body.innerHTML = '<b>'; return 'taken' } catch (error) { return error.name } })()") == "TypeError"  # fmt: skip
+    tried = "try { document.body.innerHTML = '<b>'; return 'taken' } catch (error) { return error.name }"
+    assert page.run(f"(() => {{ {tried} }})()") == "TypeError"
 
 
-@pytest.mark.parametrize("browser_language", ["en-GB,en"])
-def test_the_browsers_language_is_spoken_until_another_is_chosen(
-    browser: object, api: StandIn, browser_language: str
-) -> None:
-    from tests.web.chromium import Browser
-
-    assert isinstance(browser, Browser)
+def test_the_browsers_language_is_spoken_until_another_is_chosen(browser: Browser, api: StandIn) -> None:
     api.put(samples.partial())
-    with browser.page(browser_language) as page:
+    with browser.page("en-GB,en") as page:
         open_call(page, api)
         page.shows("The check had no answer from the language model", ".banners")
         page.shows("Suspected", ".elements")
@@ -161,7 +155,10 @@ def test_both_languages_say_the_same_things(page: Page, api: StandIn) -> None:
     tables = page.run(
         f"Promise.all(['korean', 'english'].map(async (one) => (await import('{folder}' + one + '.js'))[one]))"
     )
-    holes = [{name: sorted(set(part.split("}")[0] for part in text.split("{")[1:])) for name, text in table.items()} for table in tables]  # fmt: skip
+    holes = [
+        {name: sorted({part.split("}")[0] for part in text.split("{")[1:]}) for name, text in table.items()}
+        for table in tables
+    ]
     assert holes[0] == holes[1]
 
 
@@ -172,7 +169,11 @@ def test_every_value_of_the_contracts_has_a_name_in_both_languages(page: Page, a
     known = set(page.run(f"import('{folder}korean.js').then((one) => Object.keys(one.korean))"))
     wanted = {f"verdict.{one}" for one in Verdict} | {f"status.{one}" for one in CallStatus}
     wanted |= {f"product.{one}" for one in ProductType}
-    wanted |= {f"banner.{stage}.{state}" for stage in ("stt", "analysis", "summary") for state in ("degraded", "dummy", "skipped")}  # fmt: skip
+    wanted |= {
+        f"banner.{stage}.{state}"
+        for stage in ("stt", "analysis", "summary")
+        for state in ("degraded", "dummy", "skipped")
+    }
     assert wanted <= known
 
 
@@ -261,7 +262,8 @@ def test_it_is_used_with_the_keyboard_alone(page: Page, api: StandIn) -> None:
     page.press("Enter", 13)
     page.wait(f"{PLACE} >= 15")
     unnamed = (
-        "[...document.querySelectorAll('button, a, input, select, progress, audio')].filter((one) => one.checkVisibility() && "
+        "[...document.querySelectorAll('button, a, input, select, progress, audio')]"
+        ".filter((one) => one.checkVisibility() && "
         "!(one.innerText || one.getAttribute('aria-label') || one.labels?.length)).map((one) => one.outerHTML)"
     )
     assert page.run(unnamed) == []

@@ -42,6 +42,7 @@ ASSETS = (
     "main.js",
     "player.js",
     "quotes.js",
+    "rules.js",
     "transcript.js",
     "uploads.js",
 )

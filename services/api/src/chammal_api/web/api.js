@@ -105,8 +105,8 @@ export function sendCall(file, metadata, idempotencyKey, progressed, signal) {
 }
 
 /** Keeps an answer as a file of the user's: links cannot carry a key. */
-export async function download(path, name) {
-  const blob = await (await request(path)).blob();
+export async function download(path, name, language) {
+  const blob = await (await request(path, { headers: { "Accept-Language": language } })).blob();
   const address = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = address;

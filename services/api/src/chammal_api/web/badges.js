@@ -37,7 +37,7 @@ export function stageMarks(reports) {
 export function resultBadges(row) {
   const suspected = row.suspected.length;
   const unmet = row.unmet.length;
-  const judged = row.score !== null || suspected || unmet;
+  const judged = row.score !== null || suspected + unmet > 0;
   return h("span", { class: "badges" },
     row.score !== null && h("span", { class: "score" }, t("row.score", { score: Math.round(row.score) })),
     suspected > 0 && withTitle(badge("danger", t("row.suspected", { n: suspected })), row.suspected),

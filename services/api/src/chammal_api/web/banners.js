@@ -21,18 +21,24 @@ export function bannersOf(call) {
 
 function lacking(call) {
   const reports = STAGES.map((stage) => call.stages.find((one) => one.stage === stage)).filter((one) => one && LACKING.has(one.status));
-  const found = reports.map((report) => ({
-    tone: report.status === "dummy" ? "danger" : "caution",
-    lines: [t(`banner.${report.stage}.${report.status}`), why(reason(report))],
-    heals: report.status !== "skipped",
-  }));
-  const check = call.check?.status;
-  const told = reports.some((report) => report.stage === "stt" && report.status !== "degraded");
-  if (check && check !== "complete" && !(told && check === "not_evaluated")) {
-    found.push({ tone: "caution", lines: [t(`banner.check.${check}`), why(call.check.reason)], heals: check !== "not_evaluated" });
+  const found = [];
+  for (const report of reports) {
+    const told = t(`banner.${report.stage}.${report.status}`);
+    const same = found.find((one) => one.status === report.status && one.why === reason(report));
+    if (same) same.told.push(told);
+    else found.push({ status: report.status, why: reason(report), told: [told] });
   }
-  if (call.status === "partial" && found.some((banner) => banner.heals)) found.push({ tone: "info", lines: healing(call) });
-  return found;
+  const banners = found.map(({ status, why: cause, told }) => ({ tone: status === "dummy" ? "danger" : "caution", lines: [told.join(" "), why(cause)] }));
+  banners.push(...ofCheck(call, reports));
+  if (call.status === "partial") banners.push({ tone: "info", lines: healing(call) });
+  return banners;
+}
+
+/** Nothing where the stage before it has said as much. */
+function ofCheck({ check }, reports) {
+  const silent = reports.some((report) => report.stage === "stt" && report.status !== "degraded");
+  if (!check || check.status === "complete" || (silent && check.status === "not_evaluated")) return [];
+  return [{ tone: "caution", lines: [t(`banner.check.${check.status}`), why(check.reason)] }];
 }
 
 function reason(report) {

@@ -6,8 +6,9 @@ import { bannerNode, bannersOf } from "./banners.js";
 import { confirmed } from "./dialogs.js";
 import { announce, clock, debounce, fill, h } from "./dom.js";
 import { Elements } from "./elements.js";
-import { moment, named, t } from "./language.js";
+import { language, moment, named, t } from "./language.js";
 import { Player } from "./player.js";
+import { loadElements } from "./rules.js";
 import { Transcript } from "./transcript.js";
 
 const SETTLE = 150;
@@ -36,6 +37,7 @@ export class CallView {
       h("div", { class: "side" }, this.parts.summary, h("section", { class: "card" }, this.titles.check, this.elements.node))));
     this.#message(t("loading"));
     this.load();
+    loadElements().then(() => this.draw()).catch(() => {}); // then elements have the names that the check gave them
   }
 
   async load() {
@@ -145,7 +147,7 @@ export class CallView {
   }
 
   #link(text, address, name) {
-    if (key()) return h("button", { type: "button", onclick: () => download(address, name).catch((error) => this.#refused(error)) }, text);
+    if (key()) return h("button", { type: "button", onclick: () => download(address, name, language()).catch((error) => this.#refused(error)) }, text);
     const report = address.endsWith("/report");
     return h("a", report ? { href: address, target: "_blank", rel: "noopener" } : { href: address, download: name }, text);
   }

@@ -3,6 +3,7 @@
 import { badge, verdictBadge, VERDICTS } from "./badges.js";
 import { clock, fill, h } from "./dom.js";
 import { named, percent, t } from "./language.js";
+import { elementName } from "./rules.js";
 
 export class Elements {
   /** `chosen(evidence)` when the user picks one. */
@@ -61,11 +62,12 @@ export class Elements {
 
   #element(element) {
     const was = this.before?.get(element.id);
+    const name = elementName(element.id, element.name);
     const changed = was !== undefined && was !== element.verdict;
     return h("li", { class: changed ? "element changed" : "element", "data-element": element.id },
       h("div", { class: "element-head" },
         verdictBadge(element.verdict),
-        h("h3", { lang: "ko" }, element.name),
+        h("h3", { lang: name === element.name ? "ko" : "en" }, name),
         h("span", { class: "faint" }, t("check.confidence", { share: percent(element.confidence) }))),
       h("p", { class: "faint", lang: "ko" }, `${element.id} · ${element.article}`),
       h("p", { class: "badges" },

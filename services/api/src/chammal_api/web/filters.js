@@ -1,9 +1,9 @@
 // What is asked of the list. It stands in the page's address, so that a view can be kept and shared.
 
-import { getRules } from "./api.js";
 import { STATUSES, VERDICTS } from "./badges.js";
 import { debounce, fill, h } from "./dom.js";
-import { language, named, t } from "./language.js";
+import { named, t } from "./language.js";
+import { elementName, loadElements } from "./rules.js";
 
 const NAMES = ["q", "status", "verdict", "element", "from", "to"];
 
@@ -42,8 +42,7 @@ export class Filters {
   }
 
   async loadElements() {
-    const rules = await getRules();
-    this.elements = rules.elements;
+    this.elements = await loadElements();
     this.draw();
   }
 
@@ -56,7 +55,7 @@ export class Filters {
       this.#labelled("q", search, "wide"),
       this.#select("status", STATUSES.map((one) => [one, named("status", one)])),
       this.#select("verdict", VERDICTS.map((one) => [one, named("verdict", one)])),
-      this.#select("element", this.elements.map(({ id, name }) => [id, `${id} ${name[language()] ?? name}`])),
+      this.#select("element", this.elements.map(({ id, name }) => [id, `${id} ${elementName(id, name)}`])),
       this.#labelled("from", h("input", { type: "date", name: "from", value: this.values.from, onchange: () => this.#set() })),
       this.#labelled("to", h("input", { type: "date", name: "to", value: this.values.to, onchange: () => this.#set() })),
       h("button", { type: "button", onclick: () => this.#clear() }, t("filter.clear")));

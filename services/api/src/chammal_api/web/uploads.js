@@ -9,6 +9,7 @@ import { named, percent, t } from "./language.js";
 const AT_ONCE = 2;
 const BUSY = new Set([429, 503]);
 const SHORTEST_WAIT = 2;
+const OFTEN = 5;
 const ENDED = new Set(["complete", "partial", "failed"]);
 
 /** Not crypto.randomUUID, which plain http in an office does not have. */
@@ -161,9 +162,9 @@ export class Uploads {
     this.fields.clear();
     fill(this.node,
       h("h2", null, t("upload.title")),
-      h("div", { class: "drop" }, t("upload.drop"), " ", this.picker, h("label", { for: "files", class: "button primary" }, t("upload.choose"))),
-      h("fieldset", { class: "fields" }, h("legend", null, t("upload.details")), ...this.#fields()),
-      h("p", { class: "faint" }, t("upload.hint")),
+      h("div", { class: "drop" }, t("upload.drop"), " ", this.picker, h("label", { for: "files", class: "button primary" }, t("upload.choose")),
+        h("p", { class: "faint" }, t("upload.hint"))),
+      this.#fieldset(),
       this.list, this.dismiss);
     for (const [name, value] of kept) this.fields.get(name).value = value;
     this.list.setAttribute("aria-label", t("upload.list"));
@@ -172,16 +173,22 @@ export class Uploads {
     this.#show();
   }
 
+  #fieldset() {
+    const fields = this.#fields();
+    const more = h("details", null, h("summary", null, t("upload.more")), h("div", { class: "row" }, ...fields.splice(OFTEN)));
+    return h("fieldset", { class: "fields" }, h("legend", null, t("upload.details")), h("div", { class: "row" }, ...fields), more);
+  }
+
   #fields() {
     const choose = (name, kind, values, none) => this.#field(name, h("select", null,
       none && h("option", { value: "" }, t(`choice.${none}`)), ...values.map((one) => h("option", { value: one }, named(kind, one)))));
     return [
       choose("product_type", "product", ["예금성", "대출성", "투자성", "보장성"], "none"),
       choose("channel", "channel", ["phone", "face_to_face", "video"]),
-      choose("customer_type", "customer", ["일반", "전문"], "unknown"),
       this.#field("started_at", h("input", { type: "datetime-local" })),
       this.#field("agent_id", h("input", { maxlength: 128, autocomplete: "off" })),
       this.#field("reference", h("input", { maxlength: 256, autocomplete: "off" })),
+      choose("customer_type", "customer", ["일반", "전문"], "unknown"),
       choose("language", "spoken", ["ko", "en"], "auto"),
       choose("channels", "channels", ["split", "mix"], "auto"),
       choose("priority", "priority", ["batch", "interactive"]),
