@@ -54,6 +54,9 @@ soak: $(installed) ## MINUTES=30 of random faults; memory, descriptors, threads 
 	$(bin)/chammal models fetch whisper-tiny.en kokoro
 	$(bin)/python -m bench.soak --minutes $(MINUTES)
 
+bench-compliance: $(installed) ## the mis-selling check, rules alone, on 66 labelled calls (seconds)
+	$(bin)/python -m bench.compliance
+
 bench-faults: $(installed) ## the mesh at five times its capacity, and with a service down (15 minutes)
 	$(bin)/python -m bench.overload --out bench/results/overload.md
 	$(bin)/python -m bench.outage --out bench/results/outage.md
@@ -81,4 +84,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo demo-healing models test test-faults test-contract test-compose audit check bench bench-stt bench-faults soak lock help
+.PHONY: run demo demo-healing models test test-faults test-contract test-compose audit check bench bench-stt bench-compliance bench-faults soak lock help
