@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from chammal_api.check.asking import Asker
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.named_agent import NamedAgent
 from chammal_api.summary import SCHEMA, SYSTEM_PROMPT, Summariser, read_summary
@@ -30,7 +31,7 @@ async def summariser(mesh: Any) -> AsyncIterator[Summariser]:
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(aclosing(Upstream("llm-gateway", mesh.url, POLICY)))
         agents = await stack.enter_async_context(aclosing(Agents(Egress([f"{mesh.url}/agent"]), POLICY)))
-        yield Summariser(upstream, agents, window_tokens=400)
+        yield Summariser(Asker(upstream), agents, window_tokens=400)
 
 
 def transcript(*texts: str) -> CallTranscript:

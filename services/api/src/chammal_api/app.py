@@ -6,6 +6,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from fastapi import FastAPI
 
 from chammal_api.access import ACCESS, make_door, say_if_open
+from chammal_api.check.asking import Asker
+from chammal_api.calls.healing import Closings
+from chammal_api.calls.opening import Needs, open_calls
 from chammal_api.check.check import Checker
 from chammal_api.check.judge import Judge
 from chammal_api.check.rule_shelf import RuleShelf
@@ -15,15 +18,20 @@ from chammal_api.clients.stt import SttClient
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
-from chammal_api.routes import checks, openai, operations, page, stream, transcribe
+from chammal_api.routes import calls, checks, openai, operations, page, stream, transcribe
 from chammal_api.settings import ApiSettings
 from chammal_api.state import State
+from chammal_api.summary import Summariser
 from chammal_api.tally import Tally
 from chammal_kit.app import Lifespan, create_app
 from chammal_kit.breaker import BreakerPolicy
 from chammal_kit.door import Door
 from chammal_kit.egress import Egress
+from chammal_kit.outbound_metrics import DEFAULT_OBSERVERS
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamPolicy
+
+FETCH_SECONDS = 600.0
+"""For a recording from a store."""
 
 
 def create(settings: ApiSettings | None = None) -> FastAPI:
@@ -33,7 +41,15 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         service="api",
         distribution="chammal-api",
         lifespan=_lifespan(settings, door),
-        routers=[transcribe.router, openai.router, stream.router, checks.router, operations.router, page.router],
+        routers=[
+            transcribe.router,
+            openai.router,
+            stream.router,
+            calls.router,
+            checks.router,
+            operations.router,
+            page.router,
+        ],
         settings=settings,
         door=door,
         access=ACCESS,
@@ -47,10 +63,12 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         say_if_open(settings, door)
+        closings = Closings()
         async with AsyncExitStack() as stack:
 
             async def upstream(name: str, url: str, seconds: float, slow_share: float) -> Upstream:
-                made = Upstream(name, url, _policy(settings, seconds, slow_share), headers=internal)
+                policy = _policy(settings, seconds, slow_share)
+                made = Upstream(name, url, policy, headers=internal, observers=(*DEFAULT_OBSERVERS, closings))
                 return await stack.enter_async_context(aclosing(made))
 
             stt = await upstream("stt", settings.stt_url, settings.stt_seconds, settings.stt_slow_share)
@@ -60,9 +78,25 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             agents = await stack.enter_async_context(
                 aclosing(Agents(egress, _policy(settings, settings.llm_seconds, settings.llm_slow_share)))
             )
+            asker = Asker(llm, settings.check_at_once)
             live = LiveSessions(stt, settings)
             app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
+            tally = Tally()
+            checker = Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, llm), agents)
+            needs = Needs(
+                stt=stt,
+                llm=llm,
+                agents=agents,
+                checker=checker,
+                summariser=Summariser(llm, agents),
+                rule_sets=lambda: [rules.name for rules in checker.shelf.all()],
+                tally=tally,
+                closings=closings,
+                fetching=_policy(settings, FETCH_SECONDS, 1),
+                leaving=lambda: app.state.draining.begun,
+            )
+            desk = await stack.enter_async_context(open_calls(settings, needs))
             yield State(
                 settings=settings,
                 stt=stt,
@@ -73,19 +107,14 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=Tally(),
                 live=live,
-                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, llm), agents),
+                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, asker), agents),
             )
 
     return lifespan
 
 
-def _judge(settings: ApiSettings, llm: Upstream) -> Judge:
-    return Judge(
-        llm,
-        at_once=settings.check_at_once,
-        window_tokens=settings.check_window_tokens,
-        seconds=settings.check_seconds,
-    )
+def _judge(settings: ApiSettings, asker: Asker) -> Judge:
+    return Judge(asker, window_tokens=settings.check_window_tokens, seconds=settings.check_seconds)
 
 
 def _policy(settings: ApiSettings, seconds: float, slow_share: float) -> UpstreamPolicy:

@@ -69,7 +69,9 @@ class ApiSettings(ServiceSettings):
         default=900, gt=0, description="Longest that the language model may take over one call's check, or its summary."
     )
     check_at_once: int = Field(
-        default=4, ge=1, description="Questions of checks that the language model is asked at the same time."
+        default=3,
+        ge=1,
+        description="Questions of checks and summaries that the gateway is asked at once; people wait there too.",
     )
     check_window_tokens: int = Field(
         default=1800,

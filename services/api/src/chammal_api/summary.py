@@ -8,18 +8,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from chammal_api.check.asking import Tally
+from chammal_api.check.asking import Asker, Tally
 from chammal_api.check.prompts import fence, object_schema, plain
 from chammal_api.check.windows import Window, cover, lines_of, text_of
 from chammal_api.clients.agents import Agents
-from chammal_api.clients.completion import complete
 from chammal_api.clients.failure import status_for
 from chammal_api.clients.named_agent import NamedAgent, ask_agent
 from chammal_api.outcome import Outcome, after, skipped
 from chammal_contracts.calls import CallSummary, CallTranscript
 from chammal_contracts.stages import Stage
 from chammal_kit.deadline import Deadline, current_deadline, set_deadline
-from chammal_kit.upstream import Upstream, UpstreamError
+from chammal_kit.upstream import UpstreamError
 
 PROMPT_VERSION = "2026-11-22.1"
 MAX_PART_CHARACTERS = 120
@@ -40,12 +39,9 @@ SCHEMA = object_schema({name: {"type": "string", "minLength": 1, "maxLength": MA
 class Summariser:
     """`seconds` is for one whole call."""
 
-    def __init__(
-        self, upstream: Upstream, agents: Agents, *, at_once: int = 2, window_tokens: int = 2400, seconds: float = 900.0
-    ) -> None:
-        self._upstream = upstream
+    def __init__(self, asker: Asker, agents: Agents, *, window_tokens: int = 1800, seconds: float = 900.0) -> None:
+        self._asker = asker
         self._agents = agents
-        self._at_once = asyncio.Semaphore(at_once)
         self._window_tokens = window_tokens
         self._seconds = seconds
 
@@ -64,7 +60,7 @@ class Summariser:
         return Outcome(second.value, after(first.report, second.report), second.status_code, second.retry_after)
 
     async def _ask_gateway(self, windows: Sequence[Window]) -> Outcome[CallSummary]:
-        tally = Tally(Stage.SUMMARY, self._upstream)
+        tally = Tally(Stage.SUMMARY, self._asker.upstream)
         task = asyncio.create_task(self._merged(windows, tally))
         try:
             summary = await task
@@ -98,15 +94,7 @@ class Summariser:
             {"role": "system", "content": SYSTEM_PROMPT},
             {"role": "user", "content": f"{fenced}\n\nJSON으로만 답하십시오."},
         ]
-        async with self._at_once:
-            done = await complete(
-                self._upstream,
-                messages,
-                SCHEMA,
-                name="call_summary",
-                max_tokens=MAX_TOKENS,
-                parse=lambda answer, _: read_summary(answer),
-            )
+        done = await self._asker.ask(messages, SCHEMA, name="call_summary", max_tokens=MAX_TOKENS, parse=read_summary)
         tally.answered(done)
         return done.value
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
+from chammal_api.check.asking import TIMES_OVERLOADED, Asker
 from chammal_api.check.evidence import Refused, by_id, letters, verify
 from chammal_api.check.findings import JudgeOutcome, ModelFinding
 from chammal_api.check.judge import GROUP, NOT_ALL_SEEN, Judge, finding_of, groups_of, places_near, plan
@@ -114,8 +115,8 @@ def by_words(**named: int) -> Model:
     return model
 
 
-async def judge(upstream: Upstream, request: CheckRequest = CALL, **told: Any) -> JudgeOutcome:
-    return await Judge(upstream, **told).judge(RULES, request, questions_of(request))
+async def judge(upstream: Upstream, request: CheckRequest = CALL, at_once: int = 4, **told: Any) -> JudgeOutcome:
+    return await Judge(Asker(upstream, at_once), **told).judge(RULES, request, questions_of(request))
 
 
 async def test_a_line_that_is_named_twice_is_a_finding_and_its_words_the_quote(mesh: Any, upstream: Upstream) -> None:
@@ -204,9 +205,20 @@ async def test_a_gateway_that_is_down_is_a_dummy_with_the_reason(mesh: Any, upst
     assert [row.backend for row in report.attempts] == ["vllm"]
 
 
+async def test_a_gateway_that_has_too_much_to_do_is_asked_again(mesh: Any, upstream: Upstream) -> None:
+    def model(_: str, wanted: dict[str, Any]) -> Any:
+        busy = Problem(503, ErrorCode.OVERLOADED, "too much", headers={"Retry-After": "0"})
+        return busy.response() if len(mesh.seen) < TIMES_OVERLOADED else dict.fromkeys(wanted, 0)
+
+    answers(mesh, model)
+    outcome = await judge(upstream)
+    assert len(outcome.findings) == 4
+    assert outcome.report.status is StageStatus.OK
+
+
 async def test_nothing_said_and_nothing_to_ask_are_skipped_without_a_question(mesh: Any, upstream: Upstream) -> None:
     assert (await judge(upstream, request_of((AGENT, "  ")))).report.status is StageStatus.SKIPPED
-    assert (await Judge(upstream).judge(RULES, CALL, [])).report.status is StageStatus.SKIPPED
+    assert (await Judge(Asker(upstream)).judge(RULES, CALL, [])).report.status is StageStatus.SKIPPED
     assert mesh.seen == []
 
 

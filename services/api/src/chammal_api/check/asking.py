@@ -1,15 +1,80 @@
-"""Many questions to one upstream, and the one report of a stage that they make."""
+"""Many questions to one upstream, a few at a time, and the one report of a stage that they make."""
 
+import asyncio
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from chammal_api.clients.completion import Completed, gateway_attempts
-from chammal_api.clients.failure import describe, failed_stage
+from chammal_api.clients.completion import Completed, complete, gateway_attempts
+from chammal_api.clients.failure import describe, failed_stage, read_problem
 from chammal_api.outcome import Outcome
-from chammal_contracts.stages import Attempt, Stage, StageReport, StageStatus
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.stages import Attempt, FailureType, Stage, StageReport, StageStatus
+from chammal_kit.deadline import current_deadline
 from chammal_kit.upstream import Upstream, UpstreamError
+from chammal_kit.upstream_errors import Evidence
 
+T = TypeVar("T")
+
+TIMES_OVERLOADED = 8
+"""How often a question that is too much for the gateway just now is put again, when it says."""
+_WAIT_SECONDS = (1.0, 30.0)
+"""Where it does not say when, and at most."""
 _Kind = tuple[str, str, str | None, int | None]
+
+
+class Asker:
+    """Shared by all stages that ask: the gateway refuses what is too much at once, and people wait there too."""
+
+    def __init__(self, upstream: Upstream, at_once: int = 3) -> None:
+        self.upstream = upstream
+        self._places = asyncio.Semaphore(at_once)
+
+    async def ask(
+        self,
+        messages: list[dict[str, str]],
+        schema: dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+        parse: Callable[[Any], T],
+    ) -> Completed[T]:
+        """Within the task's deadline. Raises UpstreamError."""
+        for _ in range(TIMES_OVERLOADED):
+            await self._enter()
+            try:
+                return await complete(
+                    self.upstream, messages, schema, name=name, max_tokens=max_tokens, parse=lambda told, _: parse(told)
+                )
+            except UpstreamError as error:
+                last = error
+                wait = _wait_for(error)
+            finally:
+                self._places.release()
+            if wait is None:
+                break
+            await asyncio.sleep(wait)
+        raise last
+
+    async def _enter(self) -> None:
+        until = current_deadline()
+        try:
+            async with asyncio.timeout(None if until is None else until.remaining()):
+                await self._places.acquire()
+        except TimeoutError:
+            late = FailureType.DEADLINE_EXCEEDED
+            raise UpstreamError(self.upstream.name, late, "no time left to ask", evidence=Evidence.NONE) from None
+
+
+def _wait_for(error: UpstreamError) -> float | None:
+    """Seconds until it is worth another try; None where it is not, or where there is no time for it."""
+    problem = read_problem(error.body)
+    if problem is None or problem.code is not ErrorCode.OVERLOADED:
+        return None
+    usual, most = _WAIT_SECONDS
+    wait = min(usual if error.retry_after is None else error.retry_after, most)
+    until = current_deadline()
+    return wait if until is None or wait < until.remaining() else None
 
 
 class Tally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from chammal_api.check.asking import Tally
+from chammal_api.check.asking import Asker, Tally
 from chammal_api.check.findings import JudgeOutcome, ModelFinding
 from chammal_api.check.phrase import compile_phrase
 from chammal_api.check.prompts import (
@@ -24,14 +24,11 @@ from chammal_api.check.prompts import (
 )
 from chammal_api.check.rules import Question, RuleSet
 from chammal_api.check.windows import Line, Window, cover, lines_of, relevant
-from chammal_api.clients.completion import Completed, complete
 from chammal_api.outcome import skipped
-from chammal_contracts.chat import Provenance
 from chammal_contracts.checks import CheckRequest, Polarity, Speaker
-from chammal_contracts.stages import FailureType, Stage
+from chammal_contracts.stages import Stage
 from chammal_kit.deadline import Deadline, current_deadline, set_deadline
-from chammal_kit.upstream import Upstream, UpstreamError
-from chammal_kit.upstream_errors import Evidence
+from chammal_kit.upstream import UpstreamError
 
 GROUP = 5
 """Questions asked at once at most."""
@@ -78,11 +75,8 @@ class _Answers:
 class Judge:
     """`seconds` is for one whole call; what is not answered by then is missing, and the rest stands."""
 
-    def __init__(
-        self, upstream: Upstream, *, at_once: int = 4, window_tokens: int = 1800, seconds: float = 900.0
-    ) -> None:
-        self._upstream = upstream
-        self._at_once = asyncio.Semaphore(at_once)
+    def __init__(self, asker: Asker, *, window_tokens: int = 1800, seconds: float = 900.0) -> None:
+        self._asker = asker
         self._window_tokens = window_tokens
         self._seconds = seconds
 
@@ -90,7 +84,7 @@ class Judge:
         lines = lines_of(request.utterances)
         if not lines or not questions:
             return JudgeOutcome({}, skipped(Stage.ANALYSIS, "no transcript" if questions else "nothing to ask").report)
-        tally = Tally(Stage.ANALYSIS, self._upstream)
+        tally = Tally(Stage.ANALYSIS, self._asker.upstream)
         answers = {question.id: _Answers() for question in questions}
         async with asyncio.TaskGroup() as group:
             for job in plan(lines, questions, phrases_of(rules), self._window_tokens):
@@ -146,25 +140,11 @@ class Judge:
         self, messages: list[dict[str, str]], schema: dict[str, Any], max_tokens: int, tally: Tally
     ) -> dict[str, Any]:
         """Raises UpstreamError."""
-        await self._enter()
-        try:
-            done: Completed[dict[str, Any]] = await complete(
-                self._upstream, messages, schema, name="call_check", max_tokens=max_tokens, parse=_read(schema)
-            )
-        finally:
-            self._at_once.release()
+        done = await self._asker.ask(
+            messages, schema, name="call_check", max_tokens=max_tokens, parse=lambda answer: _read(answer, schema)
+        )
         tally.answered(done)
         return done.value
-
-    async def _enter(self) -> None:
-        """A place, unless the deadline comes first. Raises UpstreamError."""
-        until = current_deadline()
-        try:
-            async with asyncio.timeout(None if until is None else until.remaining()):
-                await self._at_once.acquire()
-        except TimeoutError:
-            late = FailureType.DEADLINE_EXCEEDED
-            raise UpstreamError(self._upstream.name, late, "no time left to ask", evidence=Evidence.NONE) from None
 
 
 def plan(
@@ -226,16 +206,11 @@ def _number(answer: Mapping[str, Any], key: str, window: Window) -> int:
     return number if 0 <= number <= len(window) else 0
 
 
-def _read(schema: dict[str, Any]) -> Any:
-    """For backends that do not hold to the schema: what it wants, of the kinds that it wants."""
+def _read(answer: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    """For backends that do not hold to the schema: what it wants, of the kinds that it wants. Raises ValueError."""
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is not a JSON object")
     kinds = {name: int if wanted["type"] == "integer" else str for name, wanted in schema["properties"].items()}
-
-    def read(answer: Any, _: Provenance) -> dict[str, Any]:
-        if not isinstance(answer, dict):
-            raise ValueError("the answer is not a JSON object")
-        wrong = [name for name, kind in kinds.items() if type(answer.get(name)) is not kind]
-        if wrong:
-            raise ValueError(f"the answer lacks {', '.join(wrong)}")
-        return answer
-
-    return read
+    if wrong := [name for name, kind in kinds.items() if type(answer.get(name)) is not kind]:
+        raise ValueError(f"the answer lacks {', '.join(wrong)}")
+    return answer
