@@ -98,6 +98,7 @@ def settings(mesh: Mesh, tmp_path: Any) -> ApiSettings:
         llm_url=mesh.url,
         tts_url=mesh.url,
         audio_root=tmp_path / "audio",
+        data_dir=tmp_path / "data",
         agent_urls=(f"{mesh.url}/agent",),
         max_upload_bytes=1_000_000,
         ready_cache_seconds=0,

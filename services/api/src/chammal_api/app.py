@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from fastapi import FastAPI
 
 from chammal_api.access import ACCESS, make_door, say_if_open
-from chammal_api.check.asking import Asker
 from chammal_api.calls.healing import Closings
 from chammal_api.calls.opening import Needs, open_calls
+from chammal_api.check.asking import Asker
 from chammal_api.check.check import Checker
 from chammal_api.check.judge import Judge
 from chammal_api.check.rule_shelf import RuleShelf
@@ -83,13 +83,15 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             tally = Tally()
-            checker = Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, llm), agents)
+            checker = Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, asker), agents)
             needs = Needs(
                 stt=stt,
                 llm=llm,
                 agents=agents,
                 checker=checker,
-                summariser=Summariser(llm, agents),
+                summariser=Summariser(
+                    asker, agents, window_tokens=settings.check_window_tokens, seconds=settings.check_seconds
+                ),
                 rule_sets=lambda: [rules.name for rules in checker.shelf.all()],
                 tally=tally,
                 closings=closings,
@@ -103,11 +105,12 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 llm=llm,
                 tts=tts,
                 agents=agents,
-                pipeline=Pipeline(SttClient(stt), LlmClient(llm), agents),
+                pipeline=Pipeline(SttClient(stt), LlmClient(llm), agents, masks=settings.mask),
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
-                tally=Tally(),
+                tally=tally,
                 live=live,
-                checker=Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, asker), agents),
+                checker=checker,
+                desk=desk,
             )
 
     return lifespan

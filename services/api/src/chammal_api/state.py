@@ -1,6 +1,6 @@
 """What lives as long as the process, made once in the lifespan."""
 
-from typing import NotRequired, TypedDict, cast
+from typing import TypedDict, cast
 
 from starlette.requests import Request
 
@@ -26,7 +26,7 @@ class State(TypedDict):
     tally: Tally
     live: LiveSessions
     checker: Checker
-    desk: NotRequired[CallDesk]
+    desk: CallDesk
 
 
 def state_of(request: Request) -> State:
