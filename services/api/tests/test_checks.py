@@ -43,6 +43,13 @@ def test_a_model_that_is_down_is_told_of_in_the_header_and_the_reason(client: Te
     assert answer.json()["reason"]
 
 
+def test_numbers_of_persons_reach_no_model_and_are_in_no_quote(client: TestClient, mesh: Any) -> None:
+    answer = client.post("/v1/checks", json=body("이 상품은 원금이 보장됩니다. 제 번호는 010-1234-5678입니다."))
+    asked = b"".join(seen["body"] for seen in mesh.calls("/v1/chat/completions"))
+    assert b"***-****-****" in asked
+    assert b"1234-5678" not in asked + answer.content
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [

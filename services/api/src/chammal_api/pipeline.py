@@ -1,6 +1,7 @@
 """One call: recording in, transcript and analysis out, each stage with its own report."""
 
 from chammal_api.analysis import Analysis
+from chammal_api.calls.masking import mask
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
@@ -15,10 +16,12 @@ agent_log = component_logger("AgentBackend")
 
 
 class Pipeline:
-    def __init__(self, stt: SttClient, llm: LlmClient, agents: Agents) -> None:
+    def __init__(self, stt: SttClient, llm: LlmClient, agents: Agents, *, masks: bool = True) -> None:
+        """`masks`: numbers of persons are no part of what a language model or an agent is given."""
         self._stt = stt
         self._llm = llm
         self._agents = agents
+        self._masks = masks
 
     async def run(self, call: CallRequest) -> tuple[Outcome[Transcription], Outcome[Analysis]]:
         """Raises Problem when the call itself is at fault; a failed stage is an outcome, not an exception."""
@@ -35,7 +38,7 @@ class Pipeline:
             return skipped(Stage.ANALYSIS, "no transcript")
         if not heard.text.strip():
             return skipped(Stage.ANALYSIS, "the transcript is empty: no speech was found")
-        judged = await self._ask(call, heard.text)
+        judged = await self._ask(call, mask(heard.text).text if self._masks else heard.text)
         if judged.failed:
             agent_log.error("no analysis: %s", _cause(judged.report))
             agent_log.warning("fall-back used: dummy analysis")

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chammal_api.calls.masking import mask_utterances
 from chammal_api.check.rule_shelf import RuleSetUnknown
 from chammal_api.check.rules import RuleSet
 from chammal_api.state import state_of
@@ -86,6 +88,9 @@ async def check(request: Request) -> Response:
         checker.shelf.get(wanted.rule_set)
     except RuleSetUnknown as unknown:
         raise Problem(422, ErrorCode.RULE_SET_UNKNOWN, str(unknown)) from None
+    if state["settings"].mask:
+        utterances, _ = await to_thread.run_sync(mask_utterances, wanted.utterances)
+        wanted = wanted.model_copy(update={"utterances": utterances})
     judged = await unless_disconnected(request.receive, checker.check(wanted))
     report = judged.report
     if judged.value is None:
