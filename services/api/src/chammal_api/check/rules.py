@@ -144,6 +144,8 @@ class Element(_Strict):
     when: Applies = Applies()
     only_if: Id | None = None
     """A signal without which the element does not come up in a call."""
+    excused_by: Id | None = None
+    """A signal that makes what must not be lawful: a customer who asked to be called at night. A human must look."""
     looks_for: str | None = Field(default=None, min_length=1, max_length=300)
     """What the model is asked to find, in the language of the calls."""
     metadata: MetadataRule | None = None
@@ -228,6 +230,7 @@ class RuleSet(_Strict):
                     raise ValueError(f"rule {rule.id} refers to {other}, which is no other rule or element")
         signals = {signal.id for signal in self.signals}
         for element in self.elements:
-            if element.only_if is not None and element.only_if not in signals:
-                raise ValueError(f"{element.id}: only_if names {element.only_if}, which is no signal")
+            for signal in (element.only_if, element.excused_by):
+                if signal is not None and signal not in signals:
+                    raise ValueError(f"{element.id}: {signal} is no signal")
         return self

@@ -100,7 +100,7 @@ def decide(
     if not element.when.holds_for(case.request):
         return _result(element, Verdict.NOT_APPLICABLE, confidence=1.0)
     if element.metadata is not None:
-        return _of_metadata(element, rule)
+        return _of_metadata(element, case, rule)
     if element.only_if is not None and not rule.hits and not case.signals[element.only_if].hits:
         if not case.model_was_there:
             return _result(element, Verdict.NOT_EVALUATED, reason="언어모델이 판정하지 않았습니다")
@@ -226,17 +226,17 @@ def _verdict(element: Element, seen: Sequence[_Seen], said: Sequence[_Seen]) -> 
     return Verdict.MET if whole else Verdict.PARTLY_MET
 
 
-def _of_metadata(element: Element, rule: RuleFinding) -> ElementResult:
+def _of_metadata(element: Element, case: Case, rule: RuleFinding) -> ElementResult:
     verdict = rule.verdict or Verdict.NOT_EVALUATED
-    known = verdict is not Verdict.NOT_EVALUATED
-    return _result(
-        element,
-        verdict,
-        confidence=1.0 if known else 0.0,
-        reason=rule.reason,
-        human=element.human and verdict is Verdict.SUSPECTED,
-        judge=Judge.METADATA if known else Judge.NOBODY,
-    )
+    if verdict is Verdict.NOT_EVALUATED:
+        return _result(element, verdict, reason=rule.reason)
+    excuse = case.signals[element.excused_by].hits if element.excused_by and verdict is Verdict.SUSPECTED else ()
+    if excuse:
+        reason = _joined([rule.reason or "", "고객이 요청한 연락이라는 말이 있습니다"])
+        evidence = [evidence for hit in excuse for evidence in hit.evidence][:MAX_EVIDENCE]
+        return _result(element, Verdict.MET, NO_KEYWORD, reason, evidence, True, Judge.METADATA)
+    human = element.human and verdict is Verdict.SUSPECTED
+    return _result(element, verdict, 1.0, rule.reason, human=human, judge=Judge.METADATA)
 
 
 def _judge(told: Sequence[_Seen]) -> Judge:
