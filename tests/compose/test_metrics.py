@@ -9,6 +9,7 @@ import yaml
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+import chammal_api.calls.call_metrics
 import chammal_api.tally
 import chammal_kit.limit_metrics
 import chammal_kit.metrics
@@ -25,6 +26,7 @@ SECTIONS: dict[str, ModuleType] = {
     "Calls to other services: api and llm-gateway": chammal_kit.outbound_metrics,
     "What is let in: stt, llm-gateway and tts": chammal_kit.limit_metrics,
     "api": chammal_api.tally,
+    "Recorded calls: api": chammal_api.calls.call_metrics,
     "stt": chammal_stt.metrics,
     "llm-gateway": chammal_llm_gateway.metrics,
     "tts": chammal_tts.metrics,
