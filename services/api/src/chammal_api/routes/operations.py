@@ -1,15 +1,18 @@
 """`/ready` and `GET /v1/failures`."""
 
 from fastapi import APIRouter
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chammal_api.calls.backlog import Backlog
 from chammal_api.check.rule_shelf import RuleShelf
 from chammal_api.state import state_of
 from chammal_contracts.failures import FailureReport
 from chammal_contracts.health import Check, Readiness
 from chammal_contracts.stages import Stage
 from chammal_kit.door import OPERATORS, Door
+from chammal_kit.problems import Problem
 
 router = APIRouter(tags=["operations"])
 
@@ -25,9 +28,19 @@ async def get_ready(request: Request, response: Response) -> Readiness:
     door: Door = request.app.state.door
     if not door.may(request.scope, OPERATORS):
         return Readiness(ready=readiness.ready)
-    for broken in (_broken_keys(door), _broken_rules(state_of(request)["checker"].shelf)):
-        readiness = _with(readiness, broken) if broken else readiness
-    return readiness
+    state = state_of(request)
+    failing = [_broken_keys(door), _broken_rules(state["checker"].shelf), await _broken_calls(state["desk"].backlog)]
+    return _with(readiness, [check for check in failing if check is not None])
+
+
+async def _broken_calls(backlog: Backlog) -> Check | None:
+    try:
+        await backlog.counts()
+    except (SQLAlchemyError, Problem) as error:
+        reason = error.detail if isinstance(error, Problem) else f"the database does not answer: {type(error).__name__}"
+        hint = "Recorded calls are refused and wait until it is back; everything else goes on."
+        return Check(name="calls", ready=False, reason=reason, hint=hint)
+    return None
 
 
 def _broken_keys(door: Door) -> Check | None:
@@ -47,11 +60,11 @@ def _broken_rules(shelf: RuleShelf) -> Check | None:
     return Check(name="rules", ready=False, reason="; ".join(shelf.problems), hint=hint)
 
 
-def _with(readiness: Readiness, failing: Check) -> Readiness:
+def _with(readiness: Readiness, failing: list[Check]) -> Readiness:
     return Readiness(
         ready=readiness.ready,
-        degraded=[*readiness.degraded, failing.name],
-        checks=[*readiness.checks, failing],
+        degraded=[*readiness.degraded, *(check.name for check in failing)],
+        checks=[*readiness.checks, *failing],
     )
 
 
