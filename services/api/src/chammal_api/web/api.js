@@ -12,7 +12,7 @@ export class ApiError extends Error {
 }
 
 let refused = () => {};
-/** Called when an answer was 401, with the error. */
+/** Called with the error when an answer was 401 to the key of now. */
 export function onRefused(listener) {
   refused = listener;
 }
@@ -34,6 +34,7 @@ function keyHeaders() {
 /** Throws ApiError; status 0 where nothing answered. */
 export async function request(path, options = {}) {
   let response;
+  const used = key();
   try {
     response = await fetch(path, { ...options, headers: { ...options.headers, ...keyHeaders() } });
   } catch (error) {
@@ -41,15 +42,15 @@ export async function request(path, options = {}) {
     throw new ApiError(0, "unreachable", String(error.message ?? error));
   }
   if (response.ok) return response;
-  throw noted(await problemOf(response));
+  throw noted(await problemOf(response), used);
 }
 
 export async function json(path, options) {
   return await (await request(path, options)).json();
 }
 
-function noted(error) {
-  if (error.status === 401) refused(error);
+function noted(error, used) {
+  if (error.status === 401 && used === key()) refused(error);
   return error;
 }
 
@@ -87,6 +88,7 @@ export function sendCall(file, metadata, idempotencyKey, progressed, signal) {
   const form = new FormData();
   form.append("metadata", JSON.stringify(metadata));
   form.append("file", file, file.name);
+  const used = key();
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
     sending.open("POST", "/v1/calls");
@@ -95,7 +97,7 @@ export function sendCall(file, metadata, idempotencyKey, progressed, signal) {
     sending.upload.onprogress = (event) => progressed(event.loaded, event.lengthComputable ? event.total : file.size);
     sending.onload = () => {
       if (sending.status >= 200 && sending.status < 300) resolve(JSON.parse(sending.responseText));
-      else reject(noted(problem(sending.status, sending.responseText, sending.getResponseHeader("Retry-After"))));
+      else reject(noted(problem(sending.status, sending.responseText, sending.getResponseHeader("Retry-After")), used));
     };
     sending.onerror = () => reject(new ApiError(0, "unreachable", ""));
     sending.onabort = () => reject(new DOMException("", "AbortError"));

@@ -23,8 +23,9 @@ export function statusBadge(status, healing) {
   return h("span", { class: "badges" }, shown, also);
 }
 
-/** One mark for each stage of a call; `reports` as in the contract. */
+/** One mark for each stage of a call; `reports` as in the contract. None before the first has ended. */
 export function stageMarks(reports) {
+  if (!reports.length) return null;
   return h("ul", { class: "stages" }, ...STAGES.map((stage) => {
     const status = reports.find((report) => report.stage === stage)?.status ?? "pending";
     const text = `${named("stage", stage)}: ${named("report", status)}`;

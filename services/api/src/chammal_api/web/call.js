@@ -36,8 +36,7 @@ export class CallView {
       h("section", { class: "card talk" }, this.titles.transcript, this.player.node, this.transcript.node),
       h("div", { class: "side" }, this.parts.summary, h("section", { class: "card" }, this.titles.check, this.elements.node))));
     this.#message(t("loading"));
-    this.load();
-    loadElements().then(() => this.draw()).catch(() => {}); // then elements have the names that the check gave them
+    this.load().then(loadElements).then(() => this.draw()).catch(() => {}); // then the check's own names stand
   }
 
   async load() {

@@ -53,10 +53,10 @@ export class ListView {
       const page = await listCalls(this.filters.query, null, asked.signal);
       this.#replace(page);
       this.#say();
+      if (!this.filters.elements.length) await this.filters.loadElements().catch(() => {}); // then it offers "all" alone
     } catch (error) {
       if (error.name !== "AbortError") this.#failed(error);
     }
-    if (!this.filters.elements.length) this.filters.loadElements().catch(() => {}); // then the filter offers "all" alone
   }
 
   told(event) {
