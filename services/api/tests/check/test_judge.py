@@ -86,7 +86,7 @@ def answers(mesh: Any, model: Model, backends: Callable[[int], list[str]] = lamb
     def answer() -> Response:
         sent = json.loads(mesh.seen[-1]["body"])
         wanted = sent["response_format"]["json_schema"]["schema"]["properties"]
-        said = model(sent["messages"][1]["content"], wanted)
+        said = model("\n".join(message["content"] for message in sent["messages"]), wanted)
         if isinstance(said, Response):
             return said
         tried = backends(len(mesh.seen))
@@ -109,10 +109,21 @@ def by_words(**named: int) -> Model:
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
             return {"answer": "yes"}
-        asked = dict(re.findall(r"^- (q\d+): (.*)$", prompt, re.MULTILINE))
-        return {key: next((n for word, n in named.items() if word in asked[key]), 0) for key in wanted}
+        asked = asked_in(prompt)
+        lines = {key: next((n for word, n in named.items() if word in text), 0) for key, text in asked.items()}
+        if "q1" in wanted:
+            return {key: lines[key] for key in wanted}
+        return {line: next((int(k) for k, n in lines.items() if n == int(line)), 0) for line in wanted}
 
     return model
+
+
+def asked_in(prompt: str) -> dict[str, str]:
+    """By name, or by number where lines are sorted."""
+    found = re.findall(r"^- (q\d+): (.*)$", prompt, re.MULTILINE) or re.findall(
+        r"^([1-9]): (.*)$", prompt, re.MULTILINE
+    )
+    return dict(found)
 
 
 async def judge(upstream: Upstream, request: CheckRequest = CALL, at_once: int = 4, **told: Any) -> JudgeOutcome:
@@ -140,15 +151,28 @@ async def test_what_the_model_does_not_stand_by_is_not_said(mesh: Any, upstream:
 
 
 async def test_what_a_customer_asked_is_looked_for_in_the_agents_answer(mesh: Any, upstream: Upstream) -> None:
-    answers(mesh, by_words(단정=2))
-    finding = (await judge(upstream)).findings["NOT-1"]
+    answers(mesh, by_words(철회=2))
+    finding = (await judge(upstream)).findings["SAY-1"]
     assert (finding.said, finding.utterance_ids) == (True, ("u3",))
 
 
-async def test_a_customers_line_without_an_answer_is_nobodys_violation(mesh: Any, upstream: Upstream) -> None:
-    answers(mesh, by_words(단정=1))
-    call = request_of((CUSTOMER, "무조건 수익이 난다면서요."))
-    assert not (await judge(upstream, call)).findings["NOT-1"].said
+async def test_a_customers_words_are_nobodys_violation(mesh: Any, upstream: Upstream) -> None:
+    answers(mesh, by_words(단정=1, 철회=1))
+    outcome = await judge(upstream, request_of((CUSTOMER, "무조건 수익이 난다면서요.")))
+    assert not any(finding.said for finding in outcome.findings.values())
+    assert len(outcome.findings) == 4
+
+
+async def test_of_several_lines_the_first_that_the_model_stands_by_is_the_finding(
+    mesh: Any, upstream: Upstream
+) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        if "answer" in wanted:
+            return {"answer": "yes" if "이해하셨습니까" in prompt.split("줄 [")[1] else "no"}
+        return dict.fromkeys(wanted, 0 if "q1" in wanted else 1)
+
+    answers(mesh, model)
+    assert (await judge(upstream)).findings["NOT-1"].utterance_ids == ("u4",)
 
 
 async def test_a_fall_backs_answer_makes_the_stage_degraded(mesh: Any, upstream: Upstream) -> None:
@@ -248,16 +272,15 @@ async def test_a_long_call_is_shown_by_windows_and_its_last_line_is_found(mesh: 
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
             return {"answer": "yes" if "무조건 오릅니다" in prompt else "no"}
-        asked = dict(re.findall(r"^- (q\d+): (.*)$", prompt, re.MULTILINE))
         line = re.search(r"^\[(\d+)\] 상담원: 무조건 오릅니다", prompt, re.MULTILINE)
-        return {key: int(line[1]) if line and "단정" in asked[key] else 0 for key in wanted}
+        return {key: 1 if line and key == line[1] else 0 for key in wanted}
 
     answers(mesh, model)
     filler = (AGENT, "오늘 날씨 이야기를 조금 더 하겠습니다. 정말 춥습니다.")
     outcome = await judge(upstream, request_of(*[filler] * 120, (AGENT, "무조건 오릅니다.")), window_tokens=600)
     assert outcome.findings["NOT-1"].utterance_ids == ("u121",)
     assert outcome.findings["SAY-1"] == ModelFinding(False, confidence=NOT_ALL_SEEN)
-    assert all(len(seen["body"]) < 12_000 for seen in mesh.seen)
+    assert all(len(seen["body"]) < 6_000 for seen in mesh.seen)
 
 
 async def test_a_window_without_answer_leaves_not_said_open_but_not_what_another_found(
@@ -288,7 +311,7 @@ def test_groups_are_even_and_small_and_lose_nobody(count: int) -> None:
     assert max(map(len, groups), default=0) - min(map(len, groups), default=0) <= 1
 
 
-def test_a_short_call_is_one_window_for_all_groups_so_that_it_is_read_once() -> None:
+def test_a_short_call_is_shown_whole() -> None:
     jobs = plan(lines_of(CALL.utterances), questions_of(CALL), {}, 1800)
     assert len({job.window for job in jobs}) == 1
     assert all(job.whole for job in jobs)

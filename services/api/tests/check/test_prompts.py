@@ -14,6 +14,9 @@ from chammal_api.check.prompts import (
     find_messages,
     find_schema,
     plain,
+    sort_messages,
+    sort_schema,
+    sorted_places,
 )
 from chammal_api.check.rules import Question
 from chammal_api.check.windows import lines_of
@@ -45,6 +48,7 @@ def test_what_is_said_neither_ends_its_fence_nor_numbers_a_line_of_its_own(attac
     for prompt in (
         find_messages(tuple(lines), QUESTIONS)[1]["content"],
         confirm_messages(tuple(lines), 1, QUESTIONS[0])[1]["content"],
+        sort_messages(tuple(lines), QUESTIONS)[1]["content"],
     ):
         assert (prompt.count("<transcript>"), prompt.count("</transcript>")) == (1, 1)
         told = fenced(prompt)
@@ -94,3 +98,19 @@ def test_an_answer_is_a_number_of_a_line_for_each_question() -> None:
 def test_speakers_are_named_and_an_unknown_one_is_a_speaker() -> None:
     said = [Utterance(id=who, speaker=who, text="네") for who in Speaker]
     assert fence(lines_of(said)).splitlines()[1:-1] == ["[1] 상담원: 네", "[2] 고객: 네", "[3] 화자: 네"]
+
+
+def test_what_a_customer_said_and_what_says_nothing_is_not_sorted() -> None:
+    said = [
+        Utterance(id="a", speaker=Speaker.CUSTOMER, text="무조건 수익이 난다고요?"),
+        Utterance(id="b", speaker=Speaker.AGENT, text="네, 맞아요."),
+        Utterance(id="c", speaker=Speaker.AGENT, text="네, 무조건 수익이 납니다."),
+        Utterance(id="d", text="손해는 절대 없습니다."),
+    ]
+    lines = tuple(lines_of(said))
+    assert sorted_places(lines) == [2, 3]
+    schema = sort_schema(lines, QUESTIONS)
+    jsonschema.validate({"3": 2, "4": 0}, schema)
+    for bad in ({"3": 3, "4": 0}, {"1": 0, "3": 0, "4": 0}, {"3": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema)

@@ -1,8 +1,9 @@
 """The language model's part of the check: small groups of questions at the same time, each claim asked about twice.
 
-First it is asked in which line something is said; then, of each line that it names, whether that line really says so.
-A small model names a line too easily and is far better at the second question. What it named and did not stand by is
-not said. A question is answered when all windows that it was asked about were, or when one of them brought a finding.
+First it is asked in which line something is said, or, of what must not be said, what each line is; then, of each line
+that it names, whether that line really says so. A small model names a line too easily and is far better at the second
+question. What it named and did not stand by is not said. A question is answered when all windows that it was asked
+about were, or when one of them brought a finding.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from chammal_api.check.prompts import (
     find_messages,
     find_schema,
     keyed,
+    sort_messages,
+    sort_schema,
+    sorted_places,
 )
 from chammal_api.check.rules import Question, RuleSet
 from chammal_api.check.windows import Line, Window, cover, lines_of, relevant
@@ -32,10 +36,17 @@ from chammal_kit.upstream import UpstreamError
 
 GROUP = 5
 """Questions asked at once at most."""
+SORTS = 8
+"""Kinds that lines are sorted into at most."""
 AROUND = 2
 """Lines on either side of one that is asked about a second time."""
-FIND_TOKENS = 120
-CONFIRM_TOKENS = 24
+ASKED_AGAIN = 3
+"""Lines of one window that are asked about a second time, for one question."""
+SORTED_LINES = 12
+"""Lines of a window whose every line is sorted; a small model loses count of more."""
+ANSWER_TOKENS = 24
+PART_TOKENS = 16
+"""For each part of an answer, with white space."""
 
 STOOD_BY = 0.8
 NOT_FOUND = 0.6
@@ -53,6 +64,10 @@ class Job:
     window: Window
     whole: bool
     """Whether this window and those of its fellows are the whole call."""
+
+    @property
+    def sorts(self) -> bool:
+        return self.questions[0].polarity is Polarity.MUST_NOT
 
 
 @dataclass(slots=True)
@@ -100,46 +115,65 @@ class Judge:
     async def _do(self, job: Job, answers: Mapping[str, _Answers], tally: Tally, until: Deadline) -> None:
         set_deadline(until)  # of this task alone
         try:
-            named = await self._ask(
-                find_messages(job.window, job.questions), find_schema(job.window, job.questions), FIND_TOKENS, tally
-            )
-            numbers = [(question, _number(named, key, job.window)) for key, question in keyed(job.questions)]
+            named = await (self._sort(job, tally) if job.sorts else self._find(job, tally))
         except UpstreamError as error:
             tally.failed(error)
             for question in job.questions:
                 answers[question.id].missing += 1
             return
         async with asyncio.TaskGroup() as group:
-            for question, number in numbers:
-                group.create_task(self._settle(job, question, number, answers[question.id], tally))
+            for question in job.questions:
+                group.create_task(self._settle(job, question, named[question.id], answers[question.id], tally))
 
-    async def _settle(self, job: Job, question: Question, number: int, answers: _Answers, tally: Tally) -> None:
-        if number == 0:
+    async def _find(self, job: Job, tally: Tally) -> dict[str, list[int]]:
+        """Places in the window by id of question. Raises UpstreamError."""
+        window = job.window
+        answer = await self._ask(find_messages(window, job.questions), find_schema(window, job.questions), tally)
+        return {
+            question.id: [answer[key] - 1] if 0 < answer[key] <= len(window) else []
+            for key, question in keyed(job.questions)
+        }
+
+    async def _sort(self, job: Job, tally: Tally) -> dict[str, list[int]]:
+        """Places in the window by id of question. Raises UpstreamError."""
+        places = sorted_places(job.window)
+        if not places:
+            return {question.id: [] for question in job.questions}
+        answer = await self._ask(
+            sort_messages(job.window, job.questions), sort_schema(job.window, job.questions), tally
+        )
+        return {
+            question.id: [place for place in places if answer[str(place + 1)] == number]
+            for number, question in enumerate(job.questions, start=1)
+        }
+
+    async def _settle(
+        self, job: Job, question: Question, places: Sequence[int], answers: _Answers, tally: Tally
+    ) -> None:
+        if not places:
             confidence = NOT_FOUND if job.whole else NOT_ALL_SEEN
             answers.findings[job.number] = ModelFinding(False, confidence=confidence)
             return
         try:
-            answers.findings[job.number] = await self._confirm(job.window, number - 1, question, tally)
+            answers.findings[job.number] = await self._confirm(job.window, places, question, tally)
         except UpstreamError as error:
             tally.failed(error)
             answers.missing += 1
 
-    async def _confirm(self, window: Window, named: int, question: Question, tally: Tally) -> ModelFinding:
+    async def _confirm(self, window: Window, named: Sequence[int], question: Question, tally: Tally) -> ModelFinding:
         """Raises UpstreamError."""
-        for place in places_near(window, named, question):
+        places = [place for one in named[:ASKED_AGAIN] for place in places_near(window, one, question)]
+        for place in dict.fromkeys(places):
             begin = max(0, place - AROUND)
             near = window[begin : place + AROUND + 1]
-            answer = await self._ask(
-                confirm_messages(near, place - begin, question), confirm_schema(), CONFIRM_TOKENS, tally
-            )
-            if answer.get("answer") == "yes":
+            answer = await self._ask(confirm_messages(near, place - begin, question), confirm_schema(), tally)
+            if answer["answer"] == "yes":
                 return finding_of(window, place, question)
         return ModelFinding(False, confidence=NOT_STOOD_BY)
 
-    async def _ask(
-        self, messages: list[dict[str, str]], schema: dict[str, Any], max_tokens: int, tally: Tally
-    ) -> dict[str, Any]:
+    async def _ask(self, messages: list[dict[str, str]], schema: dict[str, Any], tally: Tally) -> dict[str, Any]:
         """Raises UpstreamError."""
+        max_tokens = ANSWER_TOKENS + PART_TOKENS * len(schema["properties"])
         done = await self._asker.ask(
             messages, schema, name="call_check", max_tokens=max_tokens, parse=lambda answer: _read(answer, schema)
         )
@@ -154,18 +188,21 @@ def plan(
     windows = cover(lines, budget)
     must_not = [question for question in questions if question.polarity is Polarity.MUST_NOT]
     others = [question for question in questions if question.polarity is not Polarity.MUST_NOT]
-    anywhere = groups_of(must_not) if len(windows) > 1 else [*groups_of(others), *groups_of(must_not)]
-    shown = [(group, window, True) for window in windows for group in anywhere]
-    if len(windows) > 1:
-        for group in groups_of(others):
+    shown: list[tuple[tuple[Question, ...], Window, bool]] = []
+    for group in groups_of(others):
+        if len(windows) == 1:
+            shown.append((group, windows[0], True))
+        else:
             wanted = [phrase for one in group for phrase in (one.looks_for, *phrases.get(one.element, ()))]
             shown.append((group, relevant(lines, wanted, budget), False))
+    for window in cover(lines, budget, SORTED_LINES):
+        shown += [(group, window, True) for group in groups_of(must_not, SORTS)]
     return [Job(number, *one) for number, one in enumerate(shown)]
 
 
-def groups_of(questions: Sequence[Question]) -> list[tuple[Question, ...]]:
-    """Of at most GROUP, and as even as they can be: of eight, two fours."""
-    count = -(-len(questions) // GROUP)
+def groups_of(questions: Sequence[Question], most: int = GROUP) -> list[tuple[Question, ...]]:
+    """Of at most `most`, and as even as they can be: of eight, two fours."""
+    count = -(-len(questions) // most)
     cuts = [len(questions) * number // count for number in range(count + 1)] if count else [0]
     return [tuple(questions[start:end]) for start, end in pairwise(cuts)]
 
@@ -199,11 +236,6 @@ def finding_of(window: Window, place: int, question: Question) -> ModelFinding:
         later = window[place + 1 : place + 1 + AROUND]
         ids += [next((one.utterance_id for one in later if one.speaker is Speaker.CUSTOMER), line.utterance_id)]
     return ModelFinding(True, tuple(dict.fromkeys(ids)), line.text, STOOD_BY)
-
-
-def _number(answer: Mapping[str, Any], key: str, window: Window) -> int:
-    number = answer[key]
-    return number if 0 <= number <= len(window) else 0
 
 
 def _read(answer: Any, schema: dict[str, Any]) -> dict[str, Any]:

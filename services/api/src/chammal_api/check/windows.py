@@ -56,13 +56,14 @@ def estimate_tokens(text: str) -> int:
     return sum(_cost(character) for character in text) // 4 + 1
 
 
-def cover(lines: Sequence[Line], budget: int) -> list[Window]:
-    """Every line in at least one window; no window exceeds `budget` tokens unless a single line does."""
+def cover(lines: Sequence[Line], budget: int, most: int | None = None) -> list[Window]:
+    """Every line in at least one window, of `most` lines; none exceeds `budget` tokens unless a single line does."""
+    most = max(most or len(lines), OVERLAP + 1)
     windows: list[Window] = []
     start = 0
     while start < len(lines):
         end, spent = start, 0
-        while end < len(lines) and (end == start or spent + lines[end].tokens <= budget):
+        while end < min(len(lines), start + most) and (end == start or spent + lines[end].tokens <= budget):
             spent += lines[end].tokens
             end += 1
         windows.append(tuple(lines[start:end]))
