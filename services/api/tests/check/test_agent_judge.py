@@ -86,7 +86,7 @@ async def test_an_agent_of_the_text_format_is_sent_the_words_alone(mesh: Any, ag
         "text": "agent: 원금 손실이 날 수 있습니다.\nagent: 그래도 무조건 수익이 납니다."
     }
     assert set(outcome.findings) == {"SOL-01"}
-    assert outcome.report.status is StageStatus.DEGRADED
+    assert outcome.report.status is StageStatus.OK
     assert outcome.report.error == "the agent said nothing of 2 of 3 questions"
 
 
