@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 import chammal_api.calls.call_metrics
+import chammal_api.calls.webhooks
 import chammal_api.tally
 import chammal_kit.limit_metrics
 import chammal_kit.metrics
@@ -27,6 +28,7 @@ SECTIONS: dict[str, ModuleType] = {
     "What is let in: stt, llm-gateway and tts": chammal_kit.limit_metrics,
     "api": chammal_api.tally,
     "Recorded calls: api": chammal_api.calls.call_metrics,
+    "Webhooks: api": chammal_api.calls.webhooks,
     "stt": chammal_stt.metrics,
     "llm-gateway": chammal_llm_gateway.metrics,
     "tts": chammal_tts.metrics,
