@@ -49,6 +49,8 @@ class StandIn:
     """Metadata, file name, bytes and Idempotency-Key of each."""
     queries: list[dict[str, str]] = field(default_factory=list)
     reanalysed: list[str] = field(default_factory=list)
+    deaf: bool = False
+    """Whoever wants events is sent away."""
     address: str = ""
     loop: asyncio.AbstractEventLoop | None = None
     listeners: list["asyncio.Queue[bytes]"] = field(default_factory=list)
@@ -68,6 +70,11 @@ class StandIn:
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._tell, line)
         return call
+
+    def hang_up(self) -> None:
+        self.deaf = True
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self._tell, b"")
 
     def _tell(self, line: bytes) -> None:
         for listener in self.listeners:
@@ -108,14 +115,16 @@ def routes(stand_in: StandIn) -> APIRouter:
 
     @router.get("/v1/calls/events")
     async def events() -> StreamingResponse:
+        if stand_in.deaf:
+            raise Problem(503, ErrorCode.OVERLOADED, "Too many listen.")
         listener: asyncio.Queue[bytes] = asyncio.Queue()
 
         async def stream() -> AsyncIterator[bytes]:
             stand_in.listeners.append(listener)
             try:
                 yield b": here\n\n"
-                while True:
-                    yield await listener.get()
+                while line := await listener.get():
+                    yield line
             finally:
                 stand_in.listeners.remove(listener)
 

@@ -6,14 +6,14 @@ import { moment, named, t } from "./language.js";
 
 const LACKING = new Set(["degraded", "dummy", "skipped"]);
 
-/** Banners for this call, the gravest first: `{tone, lines, progress}` each. */
+/** Banners for this call, the gravest first: `{tone, lines}` each. */
 export function bannersOf(call) {
   const found = [];
   if (call.status === "failed") {
     found.push({ tone: "danger", lines: [t("banner.failed"), why(call.error?.detail), t("banner.failed.next")] });
   }
   if (call.status === "queued") found.push({ tone: "info", lines: [t("banner.queued")] });
-  if (call.status === "running") found.push({ tone: "info", lines: [t("banner.running")], progress: call.progress });
+  if (call.status === "running") found.push({ tone: "info", lines: [t("banner.running")] });
   if (call.status !== "failed") found.push(...lacking(call));
   if (call.healing.state === "healed") found.push({ tone: "good", lines: [t("heal.healed", { n: call.revision })] });
   return found;
@@ -61,10 +61,9 @@ function healing({ healing: state }) {
   return [t("heal.none")];
 }
 
-export function bannerNode({ tone, lines, progress }) {
+export function bannerNode({ tone, lines }) {
   const [first, ...rest] = lines.filter(Boolean);
-  return h("div", { class: `banner ${tone}` }, h("p", null, h("strong", null, first)), ...rest.map((line) => h("p", null, line)),
-    progress && progressBar(progress));
+  return h("div", { class: `banner ${tone}` }, h("p", null, h("strong", null, first)), ...rest.map((line) => h("p", null, line)));
 }
 
 /** Of the stage that is running; without a bar's end while the length is unknown. */

@@ -2,7 +2,7 @@
 
 import { callPath, deleteCall, download, getCall, key, reanalyse } from "./api.js";
 import { said, stageMarks, statusBadge } from "./badges.js";
-import { bannerNode, bannersOf } from "./banners.js";
+import { bannerNode, bannersOf, progressBar } from "./banners.js";
 import { confirmed } from "./dialogs.js";
 import { announce, clock, debounce, fill, h } from "./dom.js";
 import { Elements } from "./elements.js";
@@ -30,9 +30,9 @@ export class CallView {
     this.player.follow.addEventListener("change", () => this.transcript.follow(this.player.follow.checked));
     this.transcript.onfollow = (following) => { this.player.follow.checked = following; };
     this.elements = new Elements((evidence) => this.#moment(evidence));
-    this.parts = { head: h("header", { class: "call-head" }), banners: h("div", { class: "banners" }), summary: h("section", { class: "card" }) };
+    this.parts = { head: h("header", { class: "call-head" }), banners: h("div", { class: "banners", "aria-live": "polite" }), progress: h("div", { class: "under" }), summary: h("section", { class: "card" }) };
     this.titles = { transcript: h("h2", null), check: h("h2", null) };
-    fill(node, this.parts.head, this.parts.banners, h("div", { class: "columns" },
+    fill(node, this.parts.head, this.parts.banners, this.parts.progress, h("div", { class: "columns" },
       h("section", { class: "card talk" }, this.titles.transcript, this.player.node, this.transcript.node),
       h("div", { class: "side" }, this.parts.summary, h("section", { class: "card" }, this.titles.check, this.elements.node))));
     this.#message(t("loading"));
@@ -152,13 +152,17 @@ export class CallView {
   }
 
   #drawBanners() {
-    const nodes = bannersOf(this.call).map(bannerNode);
+    const { progress, status } = this.call;
+    fill(this.parts.progress, status === "running" && progress && progressBar(progress));
+    const banners = bannersOf(this.call);
     if (this.arrived) {
       const { n, changed } = this.arrived;
-      nodes.unshift(bannerNode({ tone: "good", lines: [t("revision.arrived", { n }), changed && t("revision.changed", { n: changed })] }));
+      banners.unshift({ tone: "good", lines: [t("revision.arrived", { n }), changed && t("revision.changed", { n: changed })] });
     }
-    this.parts.banners.setAttribute("role", "status");
-    fill(this.parts.banners, ...nodes);
+    const told = JSON.stringify(banners);
+    if (told === this.banners) return; // else it would be read out again with each second of progress
+    this.banners = told;
+    fill(this.parts.banners, ...banners.map(bannerNode));
   }
 
   #drawSummary() {
@@ -205,6 +209,7 @@ export class CallView {
   #message(text) {
     fill(this.parts.head, h("a", { href: "/", class: "back" }, `← ${t("call.back")}`), h("h1", null, text));
     fill(this.parts.banners);
+    this.banners = null;
     this.node.classList.toggle("bare", text !== t("loading"));
   }
 }
