@@ -73,6 +73,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
         )
         news = CallNews(store, needs.leaving)
         policy = _policy(settings)
+        backlog = Backlog(store, settings.max_queued_calls, settings.calls_at_once)
         stages = CallStages(
             store,
             recordings,
@@ -83,6 +84,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
             Prognosis(policy),
             needs.tally,
             news.notify,
+            backlog.ended,
         )
         flow = CallFlow(
             stages,
@@ -94,7 +96,6 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
         )
         await stack.enter_async_context(aclosing(flow))
         await flow.start()
-        backlog = Backlog(store, settings.max_queued_calls, settings.calls_at_once)
         chores = [regularly(COUNT_SECONDS, backlog.counts, "counting calls")]
         if settings.calls_at_once:
             gates = {

@@ -107,8 +107,9 @@ class CallStages:
         prognosis: Foretells,
         tally: Tally,
         notify: Callable[[], None],
+        took: Callable[[float], None],
     ) -> None:
-        """`notify` is called when something of a call was written."""
+        """`notify` is called when something of a call was written, `took` with the seconds of a whole run."""
         self._store = store
         self._shelf = shelf
         self._recogniser = recogniser
@@ -118,6 +119,7 @@ class CallStages:
         self._prognosis = prognosis
         self._tally = tally
         self._notify = notify
+        self._took = took
 
     async def begin(self, call_id: str, run: int) -> None:
         with suppress(CallGone):
@@ -160,6 +162,7 @@ class CallStages:
         ended = await self._end(call_id, run, healing, error)
         if ended is not None:
             note_end(ended)
+            self._took(sum(report.seconds for report in ended.stages))
             self._notify()
         return ended
 
