@@ -33,7 +33,7 @@ def serve(recording: Path) -> Iterator[Serve]:
 
     yield serve
     for stop in stops:
-        stop.set()
+        stop()
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def main() -> None:
         fill(api)
         with browser(Path(folder) / "profile") as opened:
             take(opened, api)
-        stop.set()
+        stop()
 
 
 def take(opened: Browser, api: stand_in.StandIn) -> None:

@@ -1,7 +1,6 @@
 """The page's own routes, beside canned answers of `/v1/calls`: what the page shows is decided by the test."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,11 +29,10 @@ from chammal_kit.app import create_app
 from chammal_kit.door import Access, Door, path_of
 from chammal_kit.keys import KeyScope
 from chammal_kit.problems import Problem
-from chammal_kit.serve import Server, configure
 from chammal_kit.settings import ServiceSettings
 from tests.web.samples import now
+from tests.web.serving import Stop, serve
 
-PATIENCE = 30.0
 PAGE_ROWS = 50
 CALLS: Access = frozenset({KeyScope.CALLS})
 
@@ -206,8 +204,7 @@ def routes(stand_in: StandIn) -> APIRouter:
     return router
 
 
-@asynccontextmanager
-async def serving(stand_in: StandIn, door: Door | None) -> AsyncIterator[Server]:
+def start(stand_in: StandIn, door: Door | None = None) -> Stop:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stand_in.loop = asyncio.get_running_loop()
@@ -225,28 +222,5 @@ async def serving(stand_in: StandIn, door: Door | None) -> AsyncIterator[Server]
             path_of(one): ACCESS.get(path_of(one), CALLS) for router in (page.router, canned) for one in router.routes
         },
     )
-    server = Server(configure(app, ServiceSettings(port=0, shutdown_seconds=1), websockets=False))
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 uvicorn tells nobody
-        await asyncio.sleep(0.01)
-    try:
-        yield server
-    finally:
-        server.should_exit = True
-        await task
-
-
-def start(stand_in: StandIn, door: Door | None = None) -> threading.Event:
-    """In a thread of its own; set the event to stop it."""
-    ready, stop = threading.Event(), threading.Event()
-
-    async def run() -> None:
-        async with serving(stand_in, door) as server:
-            host, port = server.servers[0].sockets[0].getsockname()[:2]
-            stand_in.address = f"http://{host}:{port}"
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    threading.Thread(target=lambda: asyncio.run(run()), daemon=True).start()
-    assert ready.wait(PATIENCE)
+    stand_in.address, stop = serve(app)
     return stop

@@ -1,0 +1,91 @@
+"""The page over the api itself: its store, its flow, its events; only speech-to-text is a stand-in."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+
+from chammal_api.app import create
+from chammal_api.settings import ApiSettings
+from tests.web import samples
+from tests.web.chromium import Page
+from tests.web.serving import serve
+
+RULES = Path(__file__).parents[2] / "rules"
+
+
+def speech_to_text() -> FastAPI:
+    app, router = FastAPI(), APIRouter()
+
+    @router.post("/v1/audio/transcriptions")
+    async def transcribe(request: Request) -> Response:
+        await request.body()
+        spoken = samples.transcript()
+        segments = [
+            {"id": at, "start": one.start, "end": one.end, "text": one.text, "speaker": one.speaker, "confidence": 0.9,
+             "temperature": 0, "avg_logprob": -0.1, "compression_ratio": 1, "no_speech_prob": 0}
+            for at, one in enumerate(spoken.utterances)
+        ]  # fmt: skip
+        told: dict[str, Any] = {
+            "language": "ko",
+            "duration": spoken.duration,
+            "text": " ".join(one.text for one in spoken.utterances),
+            "segments": segments,
+            "words": [word.model_dump() for word in spoken.words or []],
+            "model": "whisper-base",
+            "channels": "split",
+        }
+        event = json.dumps({"type": "transcript.text.done", "transcription": told})
+        return Response(f"data: {event}\n\n", media_type="text/event-stream")
+
+    app.include_router(router)
+    return app
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_a_call_heals_before_the_users_eyes(page: Page, recording: Path, tmp_path: Path, free_port: int) -> None:
+    nowhere = "http://127.0.0.1:9"
+    settings = ApiSettings(
+        stt_url=f"http://127.0.0.1:{free_port}",
+        llm_url=nowhere,
+        tts_url=nowhere,
+        data_dir=tmp_path / "data",
+        rules_dir=RULES,
+        breaker_open_seconds=0.5,
+        heal_first_seconds=0.5,
+        heal_longest_seconds=1,
+    )
+    address, stop = serve(create(settings))
+    try:
+        page.go(address)
+        page.wait("document.querySelector('.drop')")
+        page.run("document.querySelector('[name=product_type]').value = '투자성'")
+        page.choose_files("#files", [recording])
+        page.shows("복구 대기", ".upload")
+        page.click(".upload a")
+        page.shows("녹음을 글로 옮기지 못했습니다", ".banners")
+        page.shows("저절로 다시 합니다", ".banners")
+        _, stop_stt = serve(speech_to_text(), free_port)
+        try:
+            page.shows("새 결과가 도착했습니다", ".banners")
+            page.shows("핵심어 규칙만으로 본 결과", ".banners")
+            page.click(".evidence button", "원금 보장")
+            page.wait("document.querySelector('audio').currentTime >= 15")
+            page.click(".back")
+            page.shows("위반의심", ".calls")
+            page.click(".filters [name=q]")
+            page.type("글로벌 채권")
+            page.shows("글로벌 채권", ".snippet")
+        finally:
+            stop_stt()
+    finally:
+        stop()
