@@ -83,6 +83,13 @@ def small(rule: dict[str, Any], *said: str, polarity: str = "must_say") -> list[
         "손해가 없도록 꼼꼼히 안내해 드릴게요.",
         "백 프로 보장되는 상품은 없습니다.",
         "비보장 상품입니다.",
+        "원금이 보장된다고 생각하시면 안 됩니다.",
+        "투자하시면서 손실 보신 적은 없으세요?",
+        "절대 손해 보시면 안 되는 자금인가요?",
+        "가입하시기 전에 무조건 약관을 읽어보셔야 됩니다.",
+        "수익률은 평가일에 확정됩니다.",
+        "보장된 수익이라는 말은 사실이 아니에요.",
+        "금리가 오를 수밖에 없는 상황이라서요.",
     ],
 )
 def test_what_is_denied_asked_or_compared_is_no_promise(text: str) -> None:
@@ -161,9 +168,17 @@ def test_elements_are_found_as_agents_speak_them(product: ProductType, text: str
 
 def test_the_customer_must_answer_and_not_say_no() -> None:
     asked = "a:지금까지 설명드린 내용 이해하셨나요?"
-    assert hits(asked, "c:네, 이해했어요.")["EXP-09"] == ["EXP-09.asked", "EXP-09.answered"]
-    assert hits(asked, "c:아니요, 잘 모르겠어요.")["EXP-09"] == ["EXP-09.asked"]
-    assert hits(asked, "a:네, 넘어가겠습니다.")["EXP-09"] == ["EXP-09.asked"]
+
+    def parts(*said: str) -> set[str | None]:
+        return {hit.part for hit in run_rules(fcpa(), call(*said))["EXP-09"].hits}
+
+    assert parts(asked, "c:네, 이해했어요.") == {"asked", "answered"}
+    assert parts(asked, "c:네.") == {"asked", "answered"}
+    assert parts("a:이해 안 되신 거 있으세요?", "c:아뇨, 다 이해됐어요.") == {"asked", "answered"}
+    assert parts(asked, "c:아니요, 잘 모르겠어요.") == {"asked"}
+    assert parts(asked, "a:네, 넘어가겠습니다.") == {"asked"}
+    assert parts("a:지금 통화 괜찮으세요?", "c:네.") == set()
+    assert parts("a:이해하시기 쉽게 말씀드릴게요.", "c:네.") == set()
 
 
 def test_a_brush_off_explains_nothing() -> None:
