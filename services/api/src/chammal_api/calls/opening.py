@@ -15,6 +15,7 @@ from chammal_api.calls.intake import Allowed
 from chammal_api.calls.masking import mask_transcript
 from chammal_api.calls.recognition import Recogniser
 from chammal_api.calls.recordings import Recordings
+from chammal_api.calls.retention import Retention
 from chammal_api.calls.stages import CallStages, Checks, Summarises
 from chammal_api.calls.store import CallStore
 from chammal_api.calls.telling import Telling
@@ -104,6 +105,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
                 Stage.SUMMARY: needs.llm.breaker,
             }
             chores.append(Healer(store, flow, gates, policy, needs.closings).run())
+        chores.append(Retention(store, recordings, settings.keep_days).run())
         for chore in chores:
             stack.push_async_callback(_end, asyncio.ensure_future(chore))
         allowed = Allowed(stores.admit, webhooks.admit, needs.agents.admit, needs.rule_sets)
