@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from chammal_api.calls import listing
 from chammal_api.calls.records import CallQuery
 from chammal_api.calls.search import fold, fold_lines, snippet
 from chammal_api.calls.store import CallStore
-from chammal_contracts.calls import CallMetadata, CallTranscript, Recording
+from chammal_contracts.calls import CallMetadata, CallStatus, CallTranscript, Recording
 from chammal_contracts.checks import Utterance
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 
@@ -123,6 +124,24 @@ async def test_a_list_shows_what_stands_around_the_words(store: CallStore) -> No
     await kept(store, "c1", "처음입니다", "가" * 100 + " 원금  손실 " + "나" * 100)
     (row,) = (await store.page(CallQuery(text="원금손실"))).calls
     assert row.snippet == "…" + "가" * 39 + " 원금  손실 " + "나" * 39 + "…"
+
+
+@pytest.mark.parametrize("few", [0, 500])
+async def test_words_and_filters_hold_together_on_every_page(
+    store: CallStore, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(listing, "_FEW", few)
+    for number in range(9):
+        await kept(store, f"c{number}", "보험" if number % 2 else "대출")
+    for number in (1, 5):
+        await store.begin(f"c{number}", 1)
+    queued = CallQuery(text="보험", status=CallStatus.QUEUED)
+    first = await store.page(queued, None, 1)
+    second = await store.page(queued, first.next, 1)
+    assert [row.id for row in (*first.calls, *second.calls)] == ["c7", "c3"]
+    assert second.next is None
+    everything = await store.page(CallQuery(text="보험"), (await store.page(CallQuery(text="보험"), None, 2)).next, 5)
+    assert [row.id for row in everything.calls] == ["c3", "c1"]
 
 
 WORDS = st.text(alphabet="가나다 라ab*\"'%_()-\n\0👍", max_size=12)

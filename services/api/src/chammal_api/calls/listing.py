@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, select
 from chammal_api.calls import derived
 from chammal_api.calls.cursor import read_cursor, write_cursor
 from chammal_api.calls.records import CallQuery, Change
-from chammal_api.calls.search import TextIndex, snippet
+from chammal_api.calls.search import Narrowed, TextIndex, snippet, sought
 from chammal_api.calls.tables import AnyRow, calls, stages, texts, verdicts
 from chammal_contracts.calls import (
     Call,
@@ -29,6 +29,8 @@ from chammal_contracts.calls import (
 from chammal_contracts.checks import CheckResult, ProductType, Speaker, Verdict
 from chammal_contracts.stages import Stage, StageReport
 
+_FEW = 500
+"""So many calls are asked one by one whether they hold some words; of more, those that hold them are gone through."""
 _SHOWN = (Verdict.SUSPECTED, Verdict.UNMET)
 
 
@@ -69,10 +71,11 @@ def recording(connection: Connection, call_id: str) -> Recording | None:
 
 def page(connection: Connection, index: TextIndex, query: CallQuery, cursor: str | None, limit: int) -> CallPage:
     """Newest first. Raises ValueError for a cursor that is not of this query."""
-    statement = _narrowed(select(calls), index, query)
-    if cursor is not None:
-        statement = statement.where(calls.c.seq < read_cursor(query, cursor))
-    rows = connection.execute(statement.order_by(calls.c.seq.desc()).limit(limit + 1)).all()
+    before = None if cursor is None else read_cursor(query, cursor)
+    statement, place = _found(connection, index, query)
+    if before is not None:
+        statement = statement.where(place < before)
+    rows = connection.execute(statement.order_by(place.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
     numbers = [row.seq for row in shown]
     reports = _reports(connection, numbers)
@@ -87,7 +90,18 @@ def page(connection: Connection, index: TextIndex, query: CallQuery, cursor: str
     )
 
 
-def _narrowed(statement: Select[Any], index: TextIndex, query: CallQuery) -> Select[Any]:
+def _found(connection: Connection, index: TextIndex, query: CallQuery) -> Narrowed:
+    statement = _narrowed(select(calls), query)
+    words = sought(query.text)
+    if words is None:
+        return statement, calls.c.seq
+    few = None
+    if query != CallQuery(text=query.text):
+        few = list(connection.execute(_narrowed(select(calls.c.seq), query).limit(_FEW + 1)).scalars())
+    return index.narrow(statement, words, few if few is not None and len(few) <= _FEW else None)
+
+
+def _narrowed(statement: Select[Any], query: CallQuery) -> Select[Any]:
     equals = {
         calls.c.status: query.status,
         calls.c.healing_state: query.healing,
@@ -104,12 +118,11 @@ def _narrowed(statement: Select[Any], index: TextIndex, query: CallQuery) -> Sel
     if query.until is not None:
         statement = statement.where(calls.c.happened_at < query.until)
     if query.element is not None or query.verdict is not None:
-        sought = select(verdicts.c.seq).where(verdicts.c.verdict.in_([query.verdict] if query.verdict else _SHOWN))
+        judged = select(verdicts.c.seq).where(verdicts.c.verdict.in_([query.verdict] if query.verdict else _SHOWN))
         if query.element is not None:
-            sought = sought.where(verdicts.c.element == derived.storable(query.element))
-        statement = statement.where(calls.c.seq.in_(sought))
-    found = index.found(query.text) if query.text else None
-    return statement if found is None else statement.where(found)
+            judged = judged.where(verdicts.c.element == derived.storable(query.element))
+        statement = statement.where(calls.c.seq.in_(judged))
+    return statement
 
 
 def changes(connection: Connection, after: int, limit: int) -> list[Change]:
@@ -163,7 +176,7 @@ def _listed(
     reports: list[StageReport],
     findings: dict[Verdict, list[str]],
     said: str | None,
-    sought: str | None,
+    words: str | None,
 ) -> CallRow:
     return CallRow(
         id=row.id,
@@ -183,6 +196,6 @@ def _listed(
         unmet=findings.get(Verdict.UNMET, []),
         needs_human=row.needs_human,
         sentence=row.sentence,
-        snippet=snippet(said, sought) if said and sought else None,
+        snippet=snippet(said, words) if said and words else None,
         speakers=[Speaker(speaker) for speaker in json.loads(row.speakers or "[]")],
     )

@@ -8,10 +8,13 @@ hit is checked.
 import re
 import sqlite3
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, table, text
+
+from chammal_api.calls.tables import calls
 
 MAX_QUERY = 200
 """Characters of a query that count."""
@@ -45,13 +48,23 @@ def _document(said: str) -> str:
     return " ".join([pairs, *map(_code, sorted(set(folded)))])
 
 
+def sought(query: str | None) -> str | None:
+    """What of a query is looked for; None: nothing is left of it."""
+    return (fold(query)[:MAX_QUERY] or None) if query else None
+
+
+Narrowed: TypeAlias = tuple[Select[Any], ColumnElement[int]]
+"""And the column that its rows are to be ordered by: the call's number, wherever it comes cheapest."""
+_grams = table("call_grams", column("rowid", Integer))
+
+
 class TextIndex(Protocol):
     def create(self, connection: Connection) -> None: ...
     def add(self, connection: Connection, seq: int, said: str) -> None: ...
     def remove(self, connection: Connection, seq: int, said: str) -> None: ...
 
-    def found(self, query: str) -> ColumnElement[bool] | None:
-        """A condition on calls.seq; None where nothing of the query is left to look for."""
+    def narrow(self, statement: Select[Any], query: str, among: Sequence[int] | None) -> Narrowed:
+        """Of a statement on `calls`, those that hold the query. `among`: the few numbers that come into question."""
 
     def scrub(self, connection: Connection) -> bool:
         """Takes removed text out of what is stored, a slice at a time. True: there is nothing left to do."""
@@ -76,12 +89,13 @@ class SqliteIndex:
             {"seq": seq, "grams": _document(said)},
         )
 
-    def found(self, query: str) -> ColumnElement[bool] | None:
-        folded = fold(query)[:MAX_QUERY]
-        if not folded:
-            return None
-        clause = text("calls.seq IN (SELECT rowid FROM call_grams WHERE call_grams MATCH :grams)")
-        return clause.bindparams(grams=f'"{_phrase(folded)}"')  # type: ignore[return-value]
+    def narrow(self, statement: Select[Any], query: str, among: Sequence[int] | None) -> Narrowed:
+        """The newest hits first, and no more of them than are asked for: the index reads from its end."""
+        match = text("call_grams MATCH :grams").bindparams(grams=f'"{_phrase(query)}"')
+        if among is not None:
+            hits = select(_grams.c.rowid).where(match, _grams.c.rowid.in_(among))
+            return statement.where(calls.c.seq.in_(hits)), calls.c.seq
+        return statement.join(_grams, _grams.c.rowid == calls.c.seq).where(match), _grams.c.rowid
 
     def scrub(self, connection: Connection) -> bool:
         """Before SQLite 3.42 the index keeps removed words until its parts are merged: all of them, some at a time."""
@@ -129,15 +143,12 @@ class PostgresIndex:
     def remove(self, connection: Connection, seq: int, said: str) -> None:
         connection.execute(text("DELETE FROM call_grams WHERE seq = :seq"), {"seq": seq})
 
-    def found(self, query: str) -> ColumnElement[bool] | None:
-        folded = fold(query)[:MAX_QUERY]
-        if not folded:
-            return None
+    def narrow(self, statement: Select[Any], query: str, among: Sequence[int] | None) -> Narrowed:
         clause = text(
             "EXISTS (SELECT 1 FROM call_grams g WHERE g.seq = calls.seq AND g.grams @> :grams"
             " AND strpos(g.folded, :folded) > 0)"
         )
-        return clause.bindparams(grams=_phrase(folded).split(), folded=folded)  # type: ignore[return-value]
+        return statement.where(clause.bindparams(grams=_phrase(query).split(), folded=query)), calls.c.seq
 
     def scrub(self, connection: Connection) -> bool:
         return True
@@ -145,8 +156,8 @@ class PostgresIndex:
 
 def snippet(said: str, query: str, around: int = 40) -> str | None:
     """The line of `said` in which `query` stands, with `around` characters each side. None: it stands nowhere."""
-    folded = fold(query)[:MAX_QUERY]
-    if not folded:
+    folded = sought(query)
+    if folded is None:
         return None
     for line in said.split("\n"):
         if folded not in fold(line):
