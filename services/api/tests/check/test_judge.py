@@ -1,9 +1,11 @@
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +22,11 @@ from chammal_contracts.checks import CheckRequest, ProductType, Speaker, Utteran
 from chammal_contracts.checks import Judge as Judged
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import AttemptOutcome, FailureType, StageStatus
+from chammal_kit.breaker import BreakerPolicy
 from chammal_kit.deadline import Deadline, set_deadline
 from chammal_kit.problems import Problem
 from chammal_kit.retry import RetryPolicy
-from chammal_kit.upstream import Upstream, UpstreamPolicy
+from chammal_kit.upstream import Upstream, UpstreamError, UpstreamPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -352,3 +355,22 @@ def test_a_made_up_finding_passes_only_where_its_quote_is_in_the_utterance_named
     if not isinstance(found, Refused):
         assert found.utterance_id in names
         assert letters(quote) in letters(utterances[found.utterance_id].text)
+
+
+async def test_those_who_come_while_a_breaker_probes_wait_for_what_becomes_of_it(mesh: Any) -> None:
+    """Else a call that heals would get one of its stages, and the next only later."""
+    mesh.says(CHAT, {"nothing": "usable"}, 503)
+    policy = UpstreamPolicy(retry=RetryPolicy(retries=0), breaker=BreakerPolicy(failures_in_a_row=1, open_seconds=0.01))
+    async with aclosing(Upstream("llm-gateway", mesh.url, policy)) as upstream:
+        asker = Asker(upstream, at_once=4)
+
+        async def ask() -> object:
+            return await asker.ask([], {"properties": {}}, name="x", max_tokens=9, parse=lambda told: True)
+
+        with pytest.raises(UpstreamError):
+            await ask()
+        while upstream.breaker.retry_after > 0:
+            await anyio.lowlevel.checkpoint()
+        answers(mesh, lambda asked: {})
+        told = await asyncio.gather(*(ask() for _ in range(4)))
+    assert len(told) == 4

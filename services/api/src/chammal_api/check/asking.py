@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from chammal_api.clients.completion import Completed, complete, gateway_attempts
 from chammal_api.clients.failure import describe, failed_stage, read_problem
 from chammal_api.outcome import Outcome
 from chammal_contracts.errors import ErrorCode
-from chammal_contracts.stages import Attempt, FailureType, Stage, StageReport, StageStatus
+from chammal_contracts.stages import Attempt, BreakerState, FailureType, Stage, StageReport, StageStatus
 from chammal_kit.deadline import current_deadline
 from chammal_kit.upstream import Upstream, UpstreamError
 from chammal_kit.upstream_errors import Evidence
@@ -29,6 +30,7 @@ class Asker:
     def __init__(self, upstream: Upstream, at_once: int = 3) -> None:
         self.upstream = upstream
         self._places = asyncio.Semaphore(at_once)
+        self._probe = asyncio.Semaphore(1)
 
     async def ask(
         self,
@@ -41,11 +43,17 @@ class Asker:
     ) -> Completed[T]:
         """Within the task's deadline. Raises UpstreamError."""
         for _ in range(TIMES_OVERLOADED):
-            await self._enter()
+            await self._enter(self._places)
             try:
-                return await complete(
-                    self.upstream, messages, schema, name=name, max_tokens=max_tokens, parse=lambda told, _: parse(told)
-                )
+                async with self._alone_in_doubt():
+                    return await complete(
+                        self.upstream,
+                        messages,
+                        schema,
+                        name=name,
+                        max_tokens=max_tokens,
+                        parse=lambda told, _: parse(told),
+                    )
             except UpstreamError as error:
                 last = error
                 wait = _wait_for(error)
@@ -56,11 +64,30 @@ class Asker:
             await asyncio.sleep(wait)
         raise last
 
-    async def _enter(self) -> None:
+    @asynccontextmanager
+    async def _alone_in_doubt(self) -> AsyncIterator[None]:
+        """A breaker that is not closed lets one through: the others wait for what becomes of it, and do not fail."""
+        if self._is_trusted():
+            yield
+            return
+        await self._enter(self._probe)
+        free = self._is_trusted()
+        if free:
+            self._probe.release()
+        try:
+            yield
+        finally:
+            if not free:
+                self._probe.release()
+
+    def _is_trusted(self) -> bool:
+        return self.upstream.breaker.state is BreakerState.CLOSED
+
+    async def _enter(self, places: asyncio.Semaphore) -> None:
         until = current_deadline()
         try:
             async with asyncio.timeout(None if until is None else until.remaining()):
-                await self._places.acquire()
+                await places.acquire()
         except TimeoutError:
             late = FailureType.DEADLINE_EXCEEDED
             raise UpstreamError(self.upstream.name, late, "no time left to ask", evidence=Evidence.NONE) from None
