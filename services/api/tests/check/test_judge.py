@@ -371,6 +371,6 @@ async def test_those_who_come_while_a_breaker_probes_wait_for_what_becomes_of_it
             await ask()
         while upstream.breaker.retry_after > 0:
             await anyio.lowlevel.checkpoint()
-        answers(mesh, lambda asked: {})
+        answers(mesh, lambda asked, wanted: {})
         told = await asyncio.gather(*(ask() for _ in range(4)))
     assert len(told) == 4
