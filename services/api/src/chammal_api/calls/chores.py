@@ -25,19 +25,22 @@ async def regularly(seconds: float, chore: Callable[[], Awaitable[object]], name
 
 
 class _Forward(logging.Handler):
-    def __init__(self, target: logging.Logger) -> None:
+    def __init__(self, target: logging.Logger, but: str) -> None:
         super().__init__(logging.WARNING)
         self._target = target
+        self._but = but
 
     def emit(self, record: logging.LogRecord) -> None:
         """The first line alone: some libraries print whole tables."""
         message = record.getMessage().partition("\n")[0]
+        if message.startswith(self._but):
+            return
         self._target.log(record.levelno, "%s: %s", record.name, message, exc_info=record.exc_info)
 
 
-def forward_logs(library: str, target: logging.Logger) -> None:
-    """Instead of the library's own handlers."""
+def forward_logs(library: str, target: logging.Logger, *, but: str) -> None:
+    """Instead of the library's own handlers; without what begins with `but`."""
     logger = logging.getLogger(library)
     if not any(isinstance(handler, _Forward) for handler in logger.handlers):
-        logger.handlers[:] = [_Forward(target)]
+        logger.handlers[:] = [_Forward(target, but)]
         logger.propagate = False

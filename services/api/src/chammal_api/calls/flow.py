@@ -102,7 +102,7 @@ class CallFlow:
         global _flow
         if _flow is not None:
             raise RuntimeError("there is one flow of calls in a process")
-        forward_logs("dbos", log)
+        forward_logs("dbos", log, but="Asyncio task cancelled")  # ours, when a call is deleted or the process leaves
         executor = self._held.enter_context(own_name(self._data_dir / "executors"))
         if self._url.startswith("sqlite"):
             _set_wal(sa.make_url(self._url).database)
