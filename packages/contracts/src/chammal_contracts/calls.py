@@ -57,7 +57,7 @@ class CallMetadata(BaseModel):
     language: str | None = Field(default=None, max_length=16)
     channels: Channels | None = None
     """None: split when there are two channels that differ."""
-    hotwords: str | None = Field(default=None, max_length=2000)
+    hotwords: str | None = Field(default=None, max_length=1000)
     webhook_url: str | None = Field(default=None, max_length=2048)
     agent_url: str | None = Field(default=None, max_length=2048)
     agent_request_format: AgentRequestFormat = AgentRequestFormat.PROMPT_BASED

@@ -81,6 +81,17 @@ def _text(*media_types: str) -> dict[str, Any]:
     return {media_type: {"schema": {"type": "string"}} for media_type in media_types}
 
 
+def _fields() -> dict[str, Any]:
+    """Of the metadata. A form has no null: what is not known is left out."""
+    fields: dict[str, Any] = {}
+    for name, schema in inlined(CallMetadata)["properties"].items():
+        kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
+        fields[name] = {
+            key: value for key, value in {**schema, **(kinds[0] if kinds else {})}.items() if value is not None
+        }
+    return fields
+
+
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -97,7 +108,7 @@ _FORM: dict[str, Any] = {
                             "type": "string",
                             "description": "All of the fields below as one JSON object, instead of a field for each.",
                         },
-                        **inlined(CallMetadata)["properties"],
+                        **_fields(),
                     },
                 }
             }
