@@ -88,6 +88,10 @@ def small(rule: dict[str, Any], *said: str, polarity: str = "must_say") -> list[
         "절대 손해 보시면 안 되는 자금인가요?",
         "가입하시기 전에 무조건 약관을 읽어보셔야 됩니다.",
         "수익률은 평가일에 확정됩니다.",
+        "원금 보장? 그런 건 없습니다.",
+        "저희가 수익을 보장하면 법에 걸려요.",
+        "원금의 구십 퍼센트까지만 보장되고 나머지는 손실이 날 수 있어요.",
+        "조기상환이 확정되면 수익이 지급됩니다.",
         "보장된 수익이라는 말은 사실이 아니에요.",
         "금리가 오를 수밖에 없는 상황이라서요.",
     ],
@@ -208,6 +212,12 @@ def test_what_follows_can_make_a_hit_or_unmake_it() -> None:
     ]
     assert small({"any": ["사과"], "followed_by": {"any": ["네"], "speaker": "customer"}}, "a:사과.", "a:네.") == []
     assert small({"any": ["사과"], "not_followed_by": {"any": ["취소"], "within": 1}}, "a:사과.", "a:취소.") == []
+
+
+def test_what_goes_before_can_unmake_a_hit() -> None:
+    rule = {"any": ["하루"], "not_preceded_by": {"any": ["입원"], "within": 1}}
+    assert small(rule, "a:입원하시면요.", "a:하루 만 원.") == []
+    assert small(rule, "a:보험료는요.", "a:하루 만 원.") == [["u1"]]
 
 
 def test_a_denial_in_another_clause_denies_nothing() -> None:

@@ -223,7 +223,7 @@ def test_a_question_without_an_answer_makes_the_check_partial() -> None:
 
 def test_where_nothing_was_said_nothing_is_judged_and_nobody_is_asked() -> None:
     judge = Table(default=NOT_SAID)
-    for request in (call(), call("a: ", "c:…")):
+    for request in (call(), call("a: ", "c:…?")):
         result = outcome(request, judge)
         assert result.value is not None
         assert result.value.status is CheckStatus.NOT_EVALUATED

@@ -124,10 +124,16 @@ class _Call:
                 if not follow:
                     continue
                 near += follow
-            if rule.not_followed_by is not None and self._near(rule.not_followed_by, spans[-1], before=False):
+            if self._unmade(rule, spans):
                 self._clear(rule, spans)
                 continue
             yield _Hit(spans, tuple(near))
+
+    def _unmade(self, rule: KeywordRule, spans: tuple[Span, ...]) -> bool:
+        before, after = rule.not_preceded_by, rule.not_followed_by
+        if before is not None and self._near(before, spans[0], before=True):
+            return True
+        return after is not None and bool(self._near(after, spans[-1], before=False))
 
     def _kept(self, rule: KeywordRule, phrases: Sequence[str], negatable: bool) -> list[Span]:
         """Spans of the right speaker and place that nothing in their sentence denies."""

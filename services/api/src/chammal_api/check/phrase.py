@@ -3,9 +3,10 @@
     원금 보장(된|됩|돼)     one of these; (은|는|) may be nothing
     원금 * 손실             up to 6 letters between, within one sentence; {12} for up to 12
     연 # (%|퍼센트|프로)    # is a number, in digits or as it is spoken
-    ^네 알겠 · 되나요$      ^ where a sentence begins, $ where it ends
+    ^네 알겠 · 되나요$      ^ where a sentence begins, $ where it ends, with its question mark or without
+    보장?$                  only where the recogniser heard a question
 
-White space and punctuation never count, since recognisers differ in both. Each piece is bounded and there are no
+White space and other punctuation never count, since recognisers differ in both. Each piece is bounded and there are no
 repetitions within repetitions, so that no text makes matching slow.
 """
 
@@ -23,8 +24,8 @@ _NUMBER = r"(?:[0-9]{1,15}|[영공일이삼사오육륙칠팔구십백천만억�
 _TOKEN = re.compile(
     r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<one>[#^$])|(?P<literal>[^(){}*#^$|]+)"
 )
-_ONE = {"#": _NUMBER, "^": rf"(?<![^{SENTENCE}])", "$": rf"(?![^{SENTENCE}])"}
-_NO_LETTER = re.compile(r"[^\w%]+|_+")
+_ONE = {"#": _NUMBER, "^": rf"(?<![^{SENTENCE}])", "$": rf"\??(?![^{SENTENCE}])"}
+_NO_LETTER = re.compile(r"[^\w%?]+|_+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,13 @@ class CompiledPhrase:
 
 
 def letters_of(text: str) -> str:
-    """Letters, digits and %, without case, white space and punctuation."""
+    """Letters, digits, % and ?, without case, white space and punctuation."""
     return _NO_LETTER.sub("", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def has_words(text: str) -> bool:
+    """Marks of punctuation alone are nothing said."""
+    return any(character.isalnum() for character in text)
 
 
 @lru_cache(maxsize=8192)

@@ -89,6 +89,7 @@ class KeywordRule(_Strict):
     """No hit in a sentence that has one of these."""
     preceded_by: Nearby | None = None
     followed_by: Nearby | None = None
+    not_preceded_by: Nearby | None = None
     not_followed_by: Nearby | None = None
     before: Id | None = None
     """A hit must stand before the first hit of this rule or element, if that has one."""

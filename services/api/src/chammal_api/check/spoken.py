@@ -63,10 +63,6 @@ class Spoken:
             return False
         return not before.text.rstrip().endswith(_TERMINATORS)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.letters.strip(SENTENCE)
-
     def find(self, phrases: Iterable[str]) -> list[Span]:
         found: set[Span] = set()
         for phrase in phrases:

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from chammal_api.check.evidence import Refusal, Refused, by_id, evidence_of, sentences, verify
 from chammal_api.check.findings import ModelFinding, RuleFinding, RuleHit
-from chammal_api.check.phrase import letters_of
+from chammal_api.check.phrase import has_words, letters_of
 from chammal_api.check.rules import Element, Part
 from chammal_contracts.checks import (
     CheckRequest,
@@ -68,7 +68,7 @@ class Case:
         self.utterances = by_id(request.utterances)
         self._number = {utterance.id: number for number, utterance in enumerate(request.utterances)}
         self._low = low_confidence
-        sizes = [(len(letters_of(utterance.text)), self._is_low(utterance)) for utterance in request.utterances]
+        sizes = [(len(letters_of(one.text)), self._is_low(one)) for one in request.utterances if has_words(one.text)]
         doubtful, everything = sum(size for size, low in sizes if low), sum(size for size, _ in sizes)
         self.is_empty = everything == 0
         self.is_doubtful = doubtful > everything * DOUBTFUL_SHARE
@@ -86,7 +86,7 @@ class Case:
         """The customer's turn after a question; one that the model named comes first."""
         at = self._number[asked.utterance_id]
         after = self.request.utterances[at + 1 : at + 1 + ANSWER_WITHIN]
-        answers = [one for one in after if one.speaker is not Speaker.AGENT and letters_of(one.text)]
+        answers = [one for one in after if one.speaker is not Speaker.AGENT and has_words(one.text)]
         return next((one for one in answers if one.id in named), answers[0] if answers else None)
 
 
@@ -182,7 +182,7 @@ def _verified(element: Element, part: Part | None, case: Case, finding: ModelFin
         named = case.utterances.get(name)
         if (
             named is not None
-            and letters_of(named.text)
+            and has_words(named.text)
             and (not speakers or named.speaker in (*speakers, Speaker.UNKNOWN))
         ):
             return evidence_of(named, named.text, Judge.MODEL)
