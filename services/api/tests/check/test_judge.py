@@ -111,7 +111,7 @@ def by_words(**named: int) -> Model:
 
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
-            return {"answer": "yes"}
+            return standing_by(prompt, wanted)
         asked = asked_in(prompt)
         lines = {key: next((n for word, n in named.items() if word in text), 0) for key, text in asked.items()}
         if "q1" in wanted:
@@ -119,6 +119,13 @@ def by_words(**named: int) -> Model:
         return {line: next((int(k) for k, n in lines.items() if n == int(line)), 0) for line in wanted}
 
     return model
+
+
+def standing_by(prompt: str, wanted: dict[str, Any], sure: bool = True) -> dict[str, str]:
+    if "yes" in wanted["answer"]["enum"]:
+        return {"answer": "yes" if sure else "no"}
+    suspected, harmless = ("B", "A") if "A: 문제없는" in prompt else ("A", "B")
+    return {"answer": suspected if sure else harmless}
 
 
 def asked_in(prompt: str) -> dict[str, str]:
@@ -153,6 +160,19 @@ async def test_what_the_model_does_not_stand_by_is_not_said(mesh: Any, upstream:
     assert len(outcome.findings) == 4
 
 
+@pytest.mark.parametrize("always", ["A", "B"])
+async def test_a_suspicion_that_depends_on_how_it_is_asked_is_none(mesh: Any, upstream: Upstream, always: str) -> None:
+    def model(prompt: str, wanted: dict[str, Any]) -> Any:
+        if "answer" in wanted:
+            return {"answer": "yes" if "yes" in wanted["answer"]["enum"] else always}
+        return dict.fromkeys(wanted, 1)
+
+    answers(mesh, model)
+    findings = (await judge(upstream)).findings
+    assert not findings["NOT-1"].said
+    assert findings["SAY-1"].said
+
+
 async def test_what_a_customer_asked_is_looked_for_in_the_agents_answer(mesh: Any, upstream: Upstream) -> None:
     answers(mesh, by_words(철회=2))
     finding = (await judge(upstream)).findings["SAY-1"]
@@ -171,7 +191,7 @@ async def test_of_several_lines_the_first_that_the_model_stands_by_is_the_findin
 ) -> None:
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
-            return {"answer": "yes" if "이해하셨습니까" in prompt.split("줄 [")[1] else "no"}
+            return standing_by(prompt, wanted, "십오 일" not in prompt)
         return dict.fromkeys(wanted, 0 if "q1" in wanted else 1)
 
     answers(mesh, model)
@@ -274,7 +294,7 @@ async def test_after_the_deadline_nothing_is_asked(mesh: Any, upstream: Upstream
 async def test_a_long_call_is_shown_by_windows_and_its_last_line_is_found(mesh: Any, upstream: Upstream) -> None:
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
-            return {"answer": "yes" if "무조건 오릅니다" in prompt else "no"}
+            return standing_by(prompt, wanted, "무조건 오릅니다" in prompt)
         line = re.search(r"^\[(\d+)\] 상담원: 무조건 오릅니다", prompt, re.MULTILINE)
         return {key: 1 if line and key == line[1] else 0 for key in wanted}
 
@@ -291,7 +311,7 @@ async def test_a_window_without_answer_leaves_not_said_open_but_not_what_another
 ) -> None:
     def model(prompt: str, wanted: dict[str, Any]) -> Any:
         if "answer" in wanted:
-            return {"answer": "yes"}
+            return standing_by(prompt, wanted)
         if "끝입니다" in prompt:
             return JSONResponse({}, 500)
         return dict.fromkeys(wanted, 1 if found else 0)

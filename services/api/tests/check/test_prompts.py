@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from chammal_api.check.prompts import (
     CONFIRM_SYSTEM,
     FIND_SYSTEM,
+    choice_messages,
     confirm_messages,
     confirm_schema,
     fence,
@@ -49,6 +50,7 @@ def test_what_is_said_neither_ends_its_fence_nor_numbers_a_line_of_its_own(attac
         find_messages(tuple(lines), QUESTIONS)[1]["content"],
         confirm_messages(tuple(lines), 1, QUESTIONS[0])[1]["content"],
         sort_messages(tuple(lines), QUESTIONS)[1]["content"],
+        choice_messages(tuple(lines), 1, QUESTIONS[0], first=True)[1]["content"],
     ):
         assert (prompt.count("<transcript>"), prompt.count("</transcript>")) == (1, 1)
         told = fenced(prompt)

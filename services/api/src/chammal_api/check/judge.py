@@ -1,9 +1,9 @@
 """The language model's part of the check: small groups of questions at the same time, each claim asked about twice.
 
 First it is asked in which line something is said, or, of what must not be said, what each line is; then, of each line
-that it names, whether that line really says so. A small model names a line too easily and is far better at the second
-question. What it named and did not stand by is not said. A question is answered when all windows that it was asked
-about were, or when one of them brought a finding.
+that it names, whether that line really says so, and of a suspicion twice more as a choice. A small model names a line
+too easily and is far better at the second question. What it named and did not stand by is not said. A question is
+answered when all windows that it was asked about were, or when one of them brought a finding.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from chammal_api.check.findings import JudgeOutcome, ModelFinding
 from chammal_api.check.phrase import compile_phrase
 from chammal_api.check.prompts import (
     PROMPT_VERSION,
+    choice_messages,
+    choice_schema,
     confirm_messages,
     confirm_schema,
     find_messages,
@@ -164,12 +166,26 @@ class Judge:
         """Raises UpstreamError."""
         places = [place for one in named[:ASKED_AGAIN] for place in places_near(window, one, question)]
         for place in dict.fromkeys(places):
-            begin = max(0, place - AROUND)
-            near = window[begin : place + AROUND + 1]
-            answer = await self._ask(confirm_messages(near, place - begin, question), confirm_schema(), tally)
-            if answer["answer"] == "yes":
+            if await self._stands_by(window, place, question, tally):
                 return finding_of(window, place, question)
         return ModelFinding(False, confidence=NOT_STOOD_BY)
+
+    async def _stands_by(self, window: Window, place: int, question: Question, tally: Tally) -> bool:
+        """Of a suspicion it is asked three times, in different forms, and must be of one mind. Raises UpstreamError."""
+        begin = max(0, place - AROUND)
+        near, at = window[begin : place + AROUND + 1], place - begin
+        if not await self._says(confirm_messages(near, at, question), confirm_schema(), "yes", tally):
+            return False
+        if question.polarity is not Polarity.MUST_NOT:
+            return True
+        for first, wanted in ((True, "A"), (False, "B")):
+            if not await self._says(choice_messages(near, at, question, first=first), choice_schema(), wanted, tally):
+                return False
+        return True
+
+    async def _says(self, messages: list[dict[str, str]], schema: dict[str, Any], wanted: str, tally: Tally) -> bool:
+        """Raises UpstreamError."""
+        return bool((await self._ask(messages, schema, tally))["answer"] == wanted)
 
     async def _ask(self, messages: list[dict[str, str]], schema: dict[str, Any], tally: Tally) -> dict[str, Any]:
         """Raises UpstreamError."""
