@@ -96,8 +96,8 @@ def desk() -> Desk:
 
 
 @asynccontextmanager
-async def flowing(desk: Desk, folder: Path, at_once: int = 2) -> AsyncIterator[CallFlow]:
-    made = CallFlow(desk, desk, desk, data_dir=folder, database_url=None, at_once=at_once)
+async def flowing(desk: Desk, folder: Path, at_once: int = 2, url: str | None = None) -> AsyncIterator[CallFlow]:
+    made = CallFlow(desk, desk, desk, data_dir=folder, database_url=url, at_once=at_once)
     async with aclosing(made) as flow, asyncio.timeout(GUARD):
         await flow.start()
         yield flow
@@ -221,16 +221,16 @@ async def test_a_workflow_that_cannot_end_is_given_up_with_its_reason(
 
 
 async def test_the_work_of_a_dead_executor_is_adopted(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder of names is new, as on another machine; the database is the same."""
+    """As on another machine: the folder is another one, the database is the same."""
+    monkeypatch.setattr("chammal_api.calls.flow.BEAT_SECONDS", 0.2)
+    (tmp_path / "data").mkdir()
     reached = desk.hold("check")
-    async with flowing(desk, tmp_path) as flow:
+    async with flowing(desk, tmp_path / "one", url=database_url) as flow:
         await flow.submit("a", 1, Priority.BATCH)
         await reached.wait()
-    for name in (tmp_path / "executors").iterdir():
-        name.unlink()
     desk.held.clear()
-    async with flowing(desk, tmp_path):
+    async with flowing(desk, tmp_path / "two", url=database_url):
         assert await desk.ended.get() == ("a", 1)
     assert desk.steps("a").count("transcribe") == 1
