@@ -113,7 +113,7 @@ class Page:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                return self.run(WAIT % (int(PATIENCE * 500), script, json.dumps(script)))
+                return self.run(WAIT % (int(PATIENCE * 800), script, json.dumps(script)))
             except Failed as error:
                 if ("context" not in str(error) and "navigat" not in str(error)) or time.monotonic() > until:
                     raise
@@ -125,7 +125,11 @@ class Page:
         )
 
     def shows(self, text: str, selector: str = "body") -> None:
-        self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
+        try:
+            self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
+        except Failed as error:
+            shown = self.run(f"document.querySelector({json.dumps(selector)})?.innerText")
+            raise Failed(f"{text!r} is not in {selector}: {shown!r}") from error
 
     def click(self, selector: str, contains: str = "") -> None:
         """With the mouse, in the middle of the first that is visible and holds this text."""

@@ -42,8 +42,11 @@ def api(serve: Serve) -> stand_in.StandIn:
 
 
 @pytest.fixture
-def page(browser: chromium.Browser) -> Iterator[chromium.Page]:
-    """In Korean. Every test ends with a look at what the browser complained of, and where it went."""
+def page(browser: chromium.Browser, serve: Serve) -> Iterator[chromium.Page]:
+    """In Korean; closed before the servers are.
+
+    Every test ends with a look at what the browser complained of, and where it went.
+    """
     with browser.page() as opened:
         yield opened
         asked = opened.requested()

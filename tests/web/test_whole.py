@@ -86,6 +86,7 @@ def test_a_call_heals_before_the_users_eyes(page: Page, recording: Path, tmp_pat
             page.type("글로벌 채권")
             page.shows("글로벌 채권", ".snippet")
         finally:
+            page.send("Page.navigate", url="about:blank")
             stop_stt()
     finally:
         stop()

@@ -40,8 +40,10 @@ export class CallView {
   }
 
   async load() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     try {
-      this.#take(await getCall(this.id, this.asked.signal));
+      const call = await getCall(this.id, this.asked.signal);
+      if (turn === this.turn) this.#take(call); // else a later answer was faster
     } catch (error) {
       if (error.name === "AbortError") return;
       const text = error.status === 404 ? t("call.gone") : t("call.failed", { detail: said(error) });
@@ -54,7 +56,8 @@ export class CallView {
     if (event.id !== this.id) return;
     if (!this.call || event.deleted || event.revision !== this.call.revision || event.status !== this.call.status) this.reload();
     else if (event.status === "running" || event.healing !== this.call.healing.state) {
-      const stages = event.stages.length !== this.call.stages.length;
+      const health = (stages) => JSON.stringify(stages.map(({ stage, status }) => [stage, status]));
+      const stages = health(event.stages) !== health(this.call.stages);
       this.call.progress = event.progress;
       if (stages || event.healing !== this.call.healing.state) this.reload();
       else this.#drawBanners();
