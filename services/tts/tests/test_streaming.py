@@ -1,8 +1,12 @@
 """Against a real server on loopback."""
 
+import gc
+import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,15 +48,46 @@ def test_the_first_audio_arrives_before_the_last_sentence_is_made(url: str, engi
     assert len(engine.made) == 3
 
 
+def begun(engine: Any, sentences: int) -> None:
+    """Returns when the engine has so many before it."""
+    give_up = time.monotonic() + 20
+    while len(engine.begun) < sentences:
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def spoken_again(url: str) -> bool:
     """The slot is free and the engine's one thread no longer holds the sentence that nobody wants."""
     return any(httpx2.post(url, json={"input": "다시."}, timeout=15).status_code == 200 for _ in range(200))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_a_caller_that_goes_away_leaves_no_thread_of_its_encoder_behind(url: str, engine: Any) -> None:
+    gc.disable()
+    try:
+        before = threads()
+        for _ in range(3):
+            engine.allow(1)
+            with httpx2.stream("POST", url, json={**THREE, "response_format": "mp3"}, timeout=20) as answer:
+                next(answer.iter_raw())
+            engine.gated = False
+            assert spoken_again(url)
+            engine.gated = True
+        assert threads() - before < 2 * 3
+    finally:
+        gc.enable()
+
+
+def threads() -> int:
+    """Of the process, those included that Python did not start."""
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_caller_that_goes_away_stops_the_synthesis(url: str, engine: Any) -> None:
     engine.allow(1)
     with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
         next(answer.iter_raw())
+        begun(engine, 2)
     engine.gated = False
     assert spoken_again(url)
     assert [u.text for u in engine.made] == ["첫 문장입니다.", "다시."]

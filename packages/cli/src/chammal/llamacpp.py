@@ -12,6 +12,7 @@ import xllamacpp  # type: ignore[import-untyped]
 
 from chammal.settings import UpSettings
 from chammal_kit.models import find, is_complete, load_manifest
+from chammal_kit.priority import give_way
 
 MODEL_ID = "qwen2.5-1.5b-instruct-gguf"
 SLOTS = 2
@@ -39,6 +40,7 @@ def parameters(model: Path, alias: str, settings: UpSettings) -> xllamacpp.Commo
 
 
 def main() -> None:
+    give_way()
     settings = UpSettings()
     manifest = load_manifest(settings.models_manifest)
     if not is_complete(manifest, settings.models_dir, MODEL_ID):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from chammal_kit.priority import give_way
 from chammal_stt.channel import LENGTH, MAX_MESSAGE
 from chammal_stt.messages import Hello
 from chammal_stt.patience import TURN_SECONDS, Patience, Watch
@@ -31,9 +32,6 @@ _ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
     "PYTHONUNBUFFERED": "1",
 }
-
-
-_NICE = 10
 
 
 class WorkerDied(Exception):
@@ -93,7 +91,7 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment, cwd=command.directory,
                 start_new_session=True,  # Ctrl-C is for the web process, which ends its workers when it is done
             )  # fmt: skip
-        _give_way(process.pid)
+        give_way(process.pid)
         worker = cls(command.name, process, ours)
         try:
             async with asyncio.timeout(command.start_seconds):
@@ -191,15 +189,6 @@ class Worker:
                 await self.wait()
         await self.kill()
         raise WorkerDied(self.name, self._process.returncode)
-
-
-def _give_way(pid: int) -> None:
-    """Whoever has to be refused is told so in milliseconds only if the models do not keep the processors to themselves.
-    Linux may weigh sessions before processes, and a worker is a session of its own."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(str(_NICE), "ascii")
 
 
 def _dump(job: "DataclassInstance") -> bytes:

@@ -1,13 +1,9 @@
 """The composition root."""
 
 import asyncio
-import contextlib
-import os
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -15,6 +11,7 @@ from chammal_kit.app import create_app
 from chammal_kit.limit_metrics import counted_limiter
 from chammal_kit.limiter import LimitPolicy
 from chammal_kit.models import find, load_manifest
+from chammal_kit.priority import session_gives_way, thread_gives_way
 from chammal_kit.serve import shut_down
 from chammal_tts.engine import Engine
 from chammal_tts.loading import Loading
@@ -24,9 +21,7 @@ from chammal_tts.settings import TtsSettings
 from chammal_tts.state import TtsState
 from chammal_tts.work import WatchedEngine, Work
 
-_NICE = 10
 _SESSION_NICE = 5
-"""Less: who answers is in the session too."""
 
 
 def create(
@@ -63,13 +58,9 @@ def create(
 
 
 def _give_way() -> None:
-    """So that answers leave in milliseconds while a sentence is spoken. On Linux it is of this thread and those that it
-    starts, the model's; elsewhere it would be of the whole process."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        if os.getsid(0) == os.getpid():  # Linux may weigh sessions before threads, and this one is our own
-            with contextlib.suppress(OSError):
-                Path("/proc/self/autogroup").write_text(str(_SESSION_NICE), "ascii")
+    """The thread of the model, while who answers is in the same process; and a little less, the session of both."""
+    thread_gives_way()
+    session_gives_way(nice=_SESSION_NICE)
 
 
 def load_kokoro(settings: TtsSettings) -> Engine:

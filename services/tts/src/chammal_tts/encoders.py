@@ -37,6 +37,10 @@ class Encoder(Protocol):
 
     def finish(self) -> bytes: ...
 
+    def close(self) -> None:
+        """Lets go of what it holds: threads, for coded formats. For one that is not finished."""
+        ...
+
 
 def make_encoder(audio_format: AudioFormat, sample_rate: int) -> Encoder:
     if audio_format in _CODED:
@@ -61,6 +65,9 @@ class PcmEncoder:
 
     def finish(self) -> bytes:
         return b""
+
+    def close(self) -> None:
+        pass
 
 
 def _wav_header(sample_rate: int) -> bytes:
@@ -113,5 +120,10 @@ class CodedEncoder:
 
     def finish(self) -> bytes:
         self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self.close()
         return self._sink.take()
+
+    def close(self) -> None:
+        """Its threads end with the stream; a container that is left open keeps it until the next full collection."""
+        self._container.close()
+        del self._stream

@@ -1,6 +1,8 @@
 """One request's audio, made sentence by sentence and encoded as it is made."""
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
@@ -12,7 +14,7 @@ import numpy as np
 
 from chammal_kit.deadline import Deadline
 from chammal_tts.encoders import Encoder
-from chammal_tts.engine import Engine, Speech, Stop, Utterance
+from chammal_tts.engine import Engine, Speech, Stop, Stopped, Utterance
 from chammal_tts.metrics import REAL_TIME_FACTOR
 from chammal_tts.script import Piece
 from chammal_tts.voices import Voice
@@ -55,6 +57,8 @@ class Rendering:
         self._speed = speed
         self._deadline = deadline
         self._stop = Stop()
+        self._encoding = threading.Lock()
+        self._done = False
 
     async def chunks(self, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
         """Encoded audio, never empty. Raises TimeoutError at the deadline, and EngineHung."""
@@ -62,10 +66,24 @@ class Rendering:
             for piece in pieces:
                 if data := await self._in_thread(partial(self._make, piece)):
                     yield data
-            if data := await self._in_thread(self._encoder.finish):
+            if data := await self._in_thread(self._finish):
                 yield data
         finally:
             self._stop.request()
+            with contextlib.suppress(RuntimeError):  # the executor is gone, and soon the process
+                self._executor.submit(self._abandon)
+
+    def _finish(self) -> bytes:
+        with self._encoding:
+            self._done = True
+            return self._encoder.finish()
+
+    def _abandon(self) -> None:
+        """Once whatever still encodes has done so."""
+        with self._encoding:
+            if not self._done:
+                self._done = True
+                self._encoder.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -91,7 +109,10 @@ class Rendering:
         speech = self._engine.speak(Utterance(piece.text, piece.language, voice, self._speed), self._stop)
         self._count(speech, piece, time.perf_counter() - started)
         silence = np.zeros(int(piece.pause / self._speed * self._engine.sample_rate), np.float32)
-        return self._encoder.encode(np.concatenate((speech.samples, silence)))
+        with self._encoding:
+            if self._done:
+                raise Stopped
+            return self._encoder.encode(np.concatenate((speech.samples, silence)))
 
     def _count(self, speech: Speech, piece: Piece, seconds: float) -> None:
         audio_seconds = speech.samples.size / self._engine.sample_rate

@@ -1,0 +1,43 @@
+"""What runs models yields, and nothing else does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
+AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def seen(code: str, *, own_session: bool = True) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os, threading\nfrom chammal_kit.priority import *\n{code}"],
+        capture_output=True,
+        check=True,
+        text=True,
+        start_new_session=own_session,
+    )
+    return done.stdout.strip()
+
+
+def test_a_process_that_computes_yields_and_so_does_what_it_starts() -> None:
+    code = "give_way()\npid = os.fork()\npid or print(os.nice(0), flush=True)\npid and os.waitpid(pid, 0)"
+    assert seen(code) == str(max(10, os.nice(0)))
+
+
+def test_only_the_thread_that_computes_yields() -> None:
+    code = (
+        "def work():\n    thread_gives_way()\n    print(os.getpriority(os.PRIO_PROCESS, 0))\n"
+        "thread = threading.Thread(target=work)\nthread.start()\nthread.join()\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    assert seen(code).split() == ["10", str(os.nice(0))]
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="no sessions are weighed here")
+def test_a_session_yields_only_where_it_is_its_own() -> None:
+    code = "session_gives_way()\nprint(open('/proc/self/autogroup').read().split()[-1])"
+    assert seen(code) == "10"
+    assert seen(code, own_session=False) == AUTOGROUP.read_text("ascii").split()[-1]
