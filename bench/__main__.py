@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RUNS = (
     (str(HERE / "upload_memory.py"),),
+    (str(HERE / "calls_search.py"),),
     ("-m", "bench.gateway"),
     ("-m", "bench.stt"),
 )

@@ -2,6 +2,7 @@ import asyncio
 import datetime as dt
 import io
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,22 @@ async def test_no_word_of_a_deleted_call_is_in_any_file(
     assert await store.scrub()
     assert everywhere(tmp_path, secrets) == set()
     assert len((await store.page(CallQuery(text="다른 통화"), None, 100)).calls) == 2 * others
+    await store.aclose()
+
+
+async def test_what_a_reader_still_sees_goes_when_it_is_done(
+    sqlite_url: str, tmp_path: Path, recordings: Recordings
+) -> None:
+    store = await CallStore.open(sqlite_url)
+    await finished(store, recordings, "gone", said=SECRET)
+    reader = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM call_texts").fetchall()
+    await erase(store, recordings, "gone")
+    assert not await store.scrub()
+    reader.close()
+    assert await store.scrub()
+    assert everywhere(tmp_path, [SECRET]) == set()
     await store.aclose()
 
 

@@ -12,7 +12,7 @@ from chammal_api.calls.records import IdempotencyKey, KeyReused, RecordingGone
 from chammal_api.calls.results import unindex
 from chammal_api.calls.rows import find, healing_columns, touch, upsert
 from chammal_api.calls.search import TextIndex
-from chammal_api.calls.tables import AnyRow, calls, counters, keys, recordings
+from chammal_api.calls.tables import AnyRow, Scrub, calls, counters, keys, recordings
 from chammal_contracts.calls import (
     CallAccepted,
     CallMetadata,
@@ -61,7 +61,7 @@ def remove(connection: Connection, index: TextIndex, call_id: str) -> Recording 
         return None
     unindex(connection, index, row.seq)
     connection.execute(delete(calls).where(calls.c.seq == row.seq))
-    connection.execute(update(counters).where(counters.c.name == "scrub").values(value=1))
+    connection.execute(update(counters).where(counters.c.name == "scrub").values(value=Scrub.WANTED))
     one_less = update(recordings).where(recordings.c.sha256 == row.sha256).values(calls=recordings.c.calls - 1)
     left = connection.execute(one_less.returning(recordings.c.calls)).scalar_one_or_none()
     return None if left else Recording.model_validate_json(row.recording)

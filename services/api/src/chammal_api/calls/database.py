@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from chammal_api.calls.search import PostgresIndex, SqliteIndex, TextIndex
+from chammal_api.calls.search import PostgresIndex, SqliteIndex, TextIndex, sqlite_of
 from chammal_api.calls.tables import counters, metadata
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.problems import Problem
@@ -24,6 +24,7 @@ from chammal_kit.problems import Problem
 T = TypeVar("T")
 
 _BUSY_SECONDS = 30
+_LOG_SECONDS = 1
 _READERS = 4
 _SCHEMA_LOCK = 0x6368616D  # "cham": of PostgreSQL's advisory locks
 _DISK_FULL = "53100"
@@ -104,14 +105,19 @@ class Database:
 
         return await self._in(self._writers, run)
 
-    async def outside(self, statement: str) -> Any:
-        """Runs one statement outside of any transaction; gives its first row."""
+    async def truncate_log(self) -> bool:
+        """Empties SQLite's write-ahead log, where deleted pages stand in full. False: somebody reads them just now."""
+        if not self.is_sqlite:
+            return True
 
-        def run() -> Any:
+        def run() -> bool:
             with self.engine.connect() as connection:
-                connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-                result = connection.exec_driver_sql(statement)
-                return result.first() if result.returns_rows else None
+                raw = sqlite_of(connection)
+                raw.execute(f"PRAGMA busy_timeout = {_LOG_SECONDS * 1000}")  # meanwhile nobody can write
+                try:
+                    return bool(raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+                finally:
+                    raw.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
 
         return await self._in(self._writers, run)
 
@@ -129,8 +135,7 @@ class Database:
         if not (durable and self.is_sqlite):
             yield
             return
-        raw = connection.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+        raw = sqlite_of(connection)
         raw.execute("PRAGMA synchronous = FULL")
         try:
             yield

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, table, text
+from sqlalchemy import ColumnElement, Connection, Integer, Select, column, select, table, text, update
 
-from chammal_api.calls.tables import calls
+from chammal_api.calls.tables import Scrub, calls, counters
 
 MAX_QUERY = 200
 """Characters of a query that count."""
@@ -101,10 +101,9 @@ class SqliteIndex:
         """Before SQLite 3.42 the index keeps removed words until its parts are merged: all of them, some at a time."""
         if _SECURE_DELETE:
             return _give_back(connection)
-        begun = connection.exec_driver_sql("SELECT value FROM counters WHERE name = 'scrub'").scalar() != 1
-        if not begun:
+        begin = update(counters).where(counters.c.name == "scrub", counters.c.value == Scrub.WANTED)
+        if connection.execute(begin.values(value=Scrub.BEGUN)).rowcount:
             self._merge(connection, -_MERGE_PAGES)
-            connection.exec_driver_sql("UPDATE counters SET value = 2 WHERE name = 'scrub'")
             return False
         before = _written(connection)
         self._merge(connection, _MERGE_PAGES)
@@ -114,10 +113,15 @@ class SqliteIndex:
         connection.execute(text("INSERT INTO call_grams(call_grams, rank) VALUES ('merge', :n)"), {"n": pages})
 
 
-def _give_back(connection: Connection) -> bool:
-    """Free pages go back to the disk. True: none is left."""
+def sqlite_of(connection: Connection) -> sqlite3.Connection:
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+    return raw
+
+
+def _give_back(connection: Connection) -> bool:
+    """Free pages go back to the disk. True: none is left."""
+    raw = sqlite_of(connection)
     raw.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()  # a row without columns for each page
     return not connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
 

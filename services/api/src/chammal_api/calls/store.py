@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, select, update
 from chammal_api.calls import acceptance, healings, listing, results, rows
 from chammal_api.calls.database import Database
 from chammal_api.calls.records import CallQuery, Change, Counts, Heal, IdempotencyKey, Unqueued
-from chammal_api.calls.tables import calls, counters, recordings
+from chammal_api.calls.search import TextIndex
+from chammal_api.calls.tables import Scrub, calls, counters, recordings
 from chammal_contracts.calls import (
     Call,
     CallAccepted,
@@ -113,7 +114,7 @@ class CallStore:
         gone = await self._db.write(
             lambda connection: acceptance.remove(connection, self._db.index, call_id), durable=True
         )
-        await self._truncate_log()
+        await self._db.truncate_log()
         return gone
 
     # From the flow.
@@ -252,24 +253,24 @@ class CallStore:
         PostgreSQL keeps it, unreachable, until its pages are used again.
         """
 
-        def work(connection: Connection) -> bool:
-            if not _counter(connection, "scrub"):
-                return True
-            done = self._db.index.scrub(connection)
-            if done:
-                connection.execute(update(counters).where(counters.c.name == "scrub").values(value=0))
-            return done
-
-        while not await self._db.write(work):
-            pass
-        return await self._truncate_log()
-
-    async def _truncate_log(self) -> bool:
-        """Empties SQLite's write-ahead log, where deleted pages stand in full. False: somebody reads them now."""
-        if not self._db.is_sqlite:
+        if not await self._db.read(lambda connection: _counter(connection, "scrub")):
             return True
-        row = await self._db.outside("PRAGMA wal_checkpoint(TRUNCATE)")
-        return bool(row[0] == 0)
+        while not await self._db.write(lambda connection: _scrub(connection, self._db.index)):
+            pass
+        if not await self._db.truncate_log():
+            return False
+        clean = update(counters).where(counters.c.name == "scrub", counters.c.value == Scrub.LOG).values(value=Scrub.NO)
+        await self._db.write(lambda connection: connection.execute(clean))
+        return True
+
+
+def _scrub(connection: Connection, index: TextIndex) -> bool:
+    if _counter(connection, "scrub") in (Scrub.NO, Scrub.LOG):
+        return True
+    done = index.scrub(connection)
+    if done:
+        connection.execute(update(counters).where(counters.c.name == "scrub").values(value=Scrub.LOG))
+    return done
 
 
 def _counter(connection: Connection, name: str) -> int:

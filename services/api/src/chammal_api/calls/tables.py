@@ -4,6 +4,7 @@ JSON is kept as text, since neither NUL nor a very large document may stand in P
 """
 
 import datetime as dt
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -140,3 +141,13 @@ recordings = Table(
 counters = Table(
     "counters", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger, nullable=False)
 )
+
+
+class Scrub(IntEnum):
+    """How far the files of the database are cleared of what deleted calls left in them; the counter `scrub`."""
+
+    NO = 0
+    WANTED = 1
+    BEGUN = 2
+    LOG = 3
+    """What is left stands in the write-ahead log alone."""
