@@ -338,6 +338,8 @@ def test_words_of_the_transcript_are_found_as_they_stand(office: Office) -> None
         {"verdict": "통과"},
         {"product_type": "주식"},
         {"from": "yesterday"},
+        {"from": "20261120"},
+        {"to": "0.5"},
         {"from": "0001-01-01T00:00:00+14:00"},
         {"to": "9999-12-31T23:59:59-14:00"},
         {"q": "x" * 201},
@@ -463,3 +465,10 @@ def test_a_database_that_does_not_answer_is_503_and_no_fault_of_ours(
     for answer in answers:
         problem(answer, 503, "database_unavailable")
         assert int(answer.headers["retry-after"]) > 0
+
+
+def test_an_address_tells_all_the_methods_that_it_takes(office: Office) -> None:
+    refused = office.client.put("/v1/calls")
+    problem(refused, 405, "method_not_allowed")
+    assert refused.headers["allow"] == "GET, POST"
+    assert office.client.put(f"/v1/calls/{'0' * 32}").headers["allow"] == "DELETE, GET"

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from chammal_contracts.errors import PROBLEM_MEDIA_TYPE, ErrorCode, OpenAIError, ProblemBody
 from chammal_kit.logs import component_logger
@@ -106,7 +107,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code >= 500:
         code = ErrorCode.INTERNAL_ERROR
     detail = _ADVICE.get(error.status_code, str(error.detail))
-    return await _on_problem(request, Problem(error.status_code, code, detail, headers=error.headers))
+    headers = {**(error.headers or {}), "Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return await _on_problem(request, Problem(error.status_code, code, detail, headers=headers))
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the address (RFC 9110, 10.2.1): Starlette tells those of the first route that has it."""
+    found: set[str] = set()
+    for route in request.app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(found))
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:

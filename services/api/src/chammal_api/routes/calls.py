@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseBusy
 from starlette.requests import Request
@@ -68,7 +68,9 @@ class _Route(APIRoute):
 router = APIRouter(prefix="/v1/calls", tags=["calls"], route_class=_Route)
 
 _ID = re.compile("[0-9a-f]{32}", re.ASCII)
+_DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOT_KEPT = {"Cache-Control": "private, no-store"}
+_MOMENT = "When the call began; without an offset Korean time."
 _YEARS = range(1970, 2200)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ProblemBody}, "5XX": {"model": ProblemBody}}
 
@@ -89,6 +91,7 @@ def _fields() -> dict[str, Any]:
         fields[name] = {
             key: value for key, value in {**schema, **(kinds[0] if kinds else {})}.items() if value is not None
         }
+    fields["started_at"] = {"type": "string", "examples": ["2026-11-22T14:30:00+09:00"], "description": _MOMENT}
     return fields
 
 
@@ -126,6 +129,13 @@ _FORM: dict[str, Any] = {
 }
 
 
+def _written_out(told: object) -> object:
+    """A bare number would be taken for seconds since 1970, and 20261122 is none."""
+    if not (isinstance(told, str) and _DAY.match(told)):
+        raise ValueError("a moment such as 2026-11-22 or 2026-11-22T14:30:00+09:00")
+    return told
+
+
 def _in_calendar(moment: dt.datetime) -> dt.datetime:
     """One without an offset is Korean time."""
     if moment.year not in _YEARS:
@@ -134,7 +144,12 @@ def _in_calendar(moment: dt.datetime) -> dt.datetime:
 
 
 CallId = Annotated[str, Path(description="As `POST /v1/calls` answered it.")]
-Moment = Annotated[dt.datetime, AfterValidator(_in_calendar)]
+Moment = Annotated[
+    dt.datetime,
+    BeforeValidator(_written_out),
+    AfterValidator(_in_calendar),
+    WithJsonSchema({"type": "string", "pattern": _DAY.pattern, "examples": ["2026-11-22T14:30:00+09:00"]}),
+]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="`id` of the last event that came.")]
 
 
@@ -301,7 +316,7 @@ _AUDIO: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.head("/{call_id}/audio", include_in_schema=False)
+@router.head("/{call_id}/audio", response_class=Response, responses=_AUDIO)
 @router.get("/{call_id}/audio", response_class=Response, responses=_AUDIO)
 async def get_audio(request: Request, call_id: CallId) -> Response:
     """The recording as it was sent; `Range` asks for a part."""
