@@ -158,7 +158,7 @@ async def show(scene: Scene, missing: str, model: Callable[[], AbstractAsyncCont
             raise HealingFailed(f"It should be a healed revision 2: revision {call.revision}, {call.healing.state}")
         _tell(scene, call)
         await _told(scene, call)
-    scene.say("Healed: the same call, revision 2, complete. Nothing of it was made up in between.")
+    scene.say(f"Healed: the same call, revision {call.revision}, complete. Nothing of it was made up in between.")
 
 
 async def _until(scene: Scene, call_id: str, enough: Callable[[Call], bool]) -> Call:
