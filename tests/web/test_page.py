@@ -177,6 +177,22 @@ def test_every_value_of_the_contracts_has_a_name_in_both_languages(page: Page, a
     assert wanted <= known
 
 
+def test_on_a_narrow_screen_nothing_stands_beside_it_and_evidence_brings_its_words_into_view(
+    page: Page, api: StandIn
+) -> None:
+    api.put(samples.complete())
+    page.size(390, 800)
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    page.go(api.address)
+    page.shows("위반의심 1", ".calls")
+    assert not page.run(wide)
+    assert page.run("document.querySelector('.calls').getBoundingClientRect().right <= innerWidth")
+    open_call(page, api)
+    assert not page.run(wide)
+    page.click(".evidence button", "칠 일 이내에")
+    page.wait("document.querySelector('.quoted').getBoundingClientRect().top > 0")
+
+
 def test_a_failed_call_says_why(page: Page, api: StandIn) -> None:
     api.put(samples.failed())
     page.go(f"{api.address}/calls/{1:032x}")

@@ -181,6 +181,7 @@ export class CallView {
     this.transcript.follow(true);
     if (evidence.start !== null) this.player.play(evidence.start);
     this.transcript.quote(evidence.utterance_id, evidence.quote);
+    if (matchMedia("(max-width: 60rem)").matches) this.transcript.box.scrollIntoView({ block: "nearest" }); // it stands above
   }
 
   async #reanalyse() {
