@@ -144,7 +144,7 @@ async def test_a_line_that_is_named_twice_is_a_finding_and_its_words_the_quote(m
     answers(mesh, by_words(철회=1, 단정=3, 이해=4))
     outcome = await judge(upstream)
     assert outcome.findings["SAY-1"] == ModelFinding(True, ("u1",), "십오 일 안에 청약을 철회하실 수 있습니다.", 0.8)
-    assert outcome.findings["NOT-1"] == ModelFinding(True, ("u3",), "네, 무조건 수익이 납니다.", 0.8)
+    assert outcome.findings["NOT-1"] == ModelFinding(True, ("u3",), "네, 무조건 수익이 납니다.", 0.5)
     assert outcome.findings["CONFIRM-1"].utterance_ids == ("u4", "u5")
     assert not outcome.findings["SAY-2"].said
     assert outcome.prompt_version == PROMPT_VERSION

@@ -51,6 +51,9 @@ PART_TOKENS = 16
 """For each part of an answer, with white space."""
 
 STOOD_BY = 0.8
+SUSPECTED = 0.5
+"""Lower than what was said as it must be: the 1.5B model that we measured holds "원금이 보장되지 않습니다" for a promise
+in all three forms of the question. The denials that keyword rules know clear it; a person should look at the rest."""
 NOT_FOUND = 0.6
 NOT_STOOD_BY = 0.5
 NOT_ALL_SEEN = 0.4
@@ -251,7 +254,8 @@ def finding_of(window: Window, place: int, question: Question) -> ModelFinding:
     if question.polarity is Polarity.MUST_CONFIRM and line.speaker is not Speaker.CUSTOMER:
         later = window[place + 1 : place + 1 + AROUND]
         ids += [next((one.utterance_id for one in later if one.speaker is Speaker.CUSTOMER), line.utterance_id)]
-    return ModelFinding(True, tuple(dict.fromkeys(ids)), line.text, STOOD_BY)
+    confidence = SUSPECTED if question.polarity is Polarity.MUST_NOT else STOOD_BY
+    return ModelFinding(True, tuple(dict.fromkeys(ids)), line.text, confidence)
 
 
 def _read(answer: Any, schema: dict[str, Any]) -> dict[str, Any]:
