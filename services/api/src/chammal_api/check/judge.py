@@ -52,8 +52,8 @@ PART_TOKENS = 16
 
 STOOD_BY = 0.8
 SUSPECTED = 0.5
-"""Lower than of what must be said: the 1.5B model that we measured takes "원금이 보장되지 않습니다" for a promise in all
-three forms of the question. The denials that keyword rules know clear it; a person should look at the rest."""
+"""Lower than of what must be said: the 1.5B model that we measured takes "원금이 보장되지 않습니다" for a promise,
+however it is asked. The denials that keyword rules know clear it; a person should look at the rest."""
 NOT_FOUND = 0.6
 NOT_STOOD_BY = 0.5
 NOT_ALL_SEEN = 0.4
