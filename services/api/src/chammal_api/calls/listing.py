@@ -77,6 +77,8 @@ def page(connection: Connection, index: TextIndex, query: CallQuery, cursor: str
         statement = statement.where(place < before)
     rows = connection.execute(statement.order_by(place.desc()).limit(limit + 1)).all()
     shown = rows[:limit]
+    if not shown:
+        return CallPage(calls=[])
     numbers = [row.seq for row in shown]
     reports = _reports(connection, numbers)
     findings = _findings(connection, numbers)
@@ -160,11 +162,12 @@ def _reports(connection: Connection, numbers: list[int]) -> dict[int, list[Stage
 
 
 def _findings(connection: Connection, numbers: list[int]) -> dict[int, dict[Verdict, list[str]]]:
+    """Suspected and unmet elements. Without a look at `verdict`, SQLite has no reason to go through all calls by it."""
     found: dict[int, dict[Verdict, list[str]]] = {}
-    statement = select(verdicts).where(verdicts.c.seq.in_(numbers), verdicts.c.verdict.in_(_SHOWN))
-    for row in connection.execute(statement.order_by(verdicts.c.element)):
-        found.setdefault(row.seq, {}).setdefault(Verdict(row.verdict), []).append(row.element)
-    return found
+    for row in connection.execute(select(verdicts).where(verdicts.c.seq.in_(numbers))):
+        if row.verdict in _SHOWN:
+            found.setdefault(row.seq, {}).setdefault(Verdict(row.verdict), []).append(row.element)
+    return {seq: {verdict: sorted(each) for verdict, each in of.items()} for seq, of in found.items()}
 
 
 def _said(connection: Connection, numbers: list[int]) -> dict[int, str]:
