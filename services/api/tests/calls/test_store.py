@@ -272,6 +272,19 @@ async def test_a_heal_that_brings_nothing_is_no_revision(store: CallStore) -> No
     assert call.stages[1].error == "still no backend"
 
 
+async def test_a_check_by_rules_that_gives_its_reason_in_other_words_is_no_revision(store: CallStore) -> None:
+    await partial(store)
+    for run, why in ((2, "breaker_open: open for another 4.4 s"), (3, "connect_error")):
+        assert await store.claim_heal("c1", NOW) == run
+        told = check(score=None).model_copy(update={"status": CheckStatus.RULES_ONLY, "reason": why})
+        await store.keep_stage("c1", run, report(Stage.ANALYSIS, DUMMY, why), check=told)
+        healing = Healing(state=HealingState.WAITING, missing=["analysis"], since=NOW)
+        call = await store.finish("c1", run, healing)
+        assert call.revision == 2
+    assert call.check is not None
+    assert call.check.reason == "connect_error"
+
+
 async def test_one_process_of_many_gets_to_heal_a_call(store: CallStore) -> None:
     await partial(store)
     claims = await asyncio.gather(*(store.claim_heal("c1", NOW) for _ in range(8)))

@@ -49,7 +49,7 @@ def keep(
     if not _replaces(old, row, run, report):
         return StageReport.model_validate_json(old.report) if old else report
     document = value.model_dump_json() if value else None
-    digest = hashlib.sha256(document.encode()).hexdigest() if document else None
+    digest = _digest(value) if value else None
     new = {"run": run, "report": report.model_dump_json(), "digest": digest, "value": document}
     connection.execute(delete(stages).where(*here))
     connection.execute(insert(stages).values(seq=row.seq, stage=report.stage, **new))
@@ -58,6 +58,12 @@ def keep(
         values |= _drop_answers(connection, index, row.seq, run)
     change(connection, row.seq, values | {"progress": None}, now)
     return report
+
+
+def _digest(value: Value) -> str:
+    """Why a check is not complete is told in other words after each try, and is no news."""
+    told = value.model_dump_json(exclude={"reason"} if isinstance(value, CheckResult) else None)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def finish(
