@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 RUNS = (
     (str(HERE / "upload_memory.py"),),
     (str(HERE / "calls_search.py"),),
+    ("-m", "bench.calls_accept"),
     ("-m", "bench.gateway"),
     ("-m", "bench.stt"),
 )
