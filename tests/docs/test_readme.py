@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 RUN_BY_A_TEST = {
     "make run": "tests/wire starts its mesh with it",
     "make demo": "tests/wire",
+    "make demo-healing": "tests/wire/test_healing.py",
     "docker compose up -d --wait": "tests/compose starts its mesh with it",
 }
 
