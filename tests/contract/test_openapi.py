@@ -28,7 +28,7 @@ def test_no_request_brings_a_500_or_an_answer_that_is_not_in_the_document(
         [Path(sys.executable).with_name("st"), "--config-file", HERE / "schemathesis.toml", "run",
          f"{services[service]}/openapi.json", "--phases=examples,coverage,fuzzing", f"--max-examples={EXAMPLES}",
          f"--seed={SEED}", "--no-shrink", "--request-timeout=60", "--generation-database=none", "--no-color",
-         "--continue-on-failure"],
+         "--continue-on-failure", "--exclude-path=/v1/calls/events"],  # events of all calls have no end
         cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.contract.hooks", "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, timeout=1800, check=False,
     )  # fmt: skip

@@ -24,6 +24,8 @@ OTHER_SPELLINGS = {
     "Python Software Foundation License": "PSF-2.0",
 }
 EXCEPTIONS = {
+    "psycopg": "LGPL-3.0-only: DBOS asks for it; used unchanged, through its interface, and for PostgreSQL alone",
+    "psycopg-binary": "LGPL-3.0-only: the same, with libpq, which is under PostgreSQL's own licence",
     "soxr": "LGPL-2.1-or-later: a library in a module of its own, used unchanged; anyone may put another in its place",
     "tqdm": "MPL-2.0 AND MIT: binds changes to its own files alone, and there are none",
 }
