@@ -14,6 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 PATIENCE = 150.0
+_DEADLINE = {"Chammal-Deadline": "120"}
+"""Seconds. Whoever says so and gets no answer long after has met a hang."""
 """An answer that takes longer hangs: a live session or a stream may take the 120 s that the api grants speech."""
 
 
@@ -54,7 +56,7 @@ class Load:
             ("models", 11, self._models),
         ]
         async with (
-            httpx2.AsyncClient(base_url=self._api, timeout=PATIENCE, trust_env=False) as client,
+            httpx2.AsyncClient(base_url=self._api, timeout=PATIENCE, trust_env=False, headers=_DEADLINE) as client,
             asyncio.TaskGroup() as group,
         ):
             for name, seconds, job in jobs:
