@@ -199,7 +199,7 @@ async def test_a_thousand_connections_opened_and_dropped_leave_nothing_behind(se
         await asyncio.gather(*(open_and_drop(number) for number in range(batch, batch + 50)))
         await served.until_nobody()
     assert open_files() <= before
-    assert not served.server.server_state.tasks
+    await until(lambda: not served.server.server_state.tasks)  # one that is done is forgotten a turn of the loop later
     assert LIVE_SESSIONS.collect()[0].samples[0].value == 0
     assert len(asyncio.all_tasks()) < 10
 
