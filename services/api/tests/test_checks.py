@@ -35,6 +35,13 @@ def test_rules_alone_answer_at_once_when_no_model_is_asked_for(client: TestClien
     assert "Chammal-Degraded" not in answer.headers
 
 
+def test_words_that_two_rules_find_are_shown_once(client: TestClient) -> None:
+    answer = client.post("/v1/checks", json=body("이 상품은 원금이 무조건 보장됩니다.", model=False)).json()
+    (found,) = [element for element in answer["elements"] if element["id"] == "SOL-01"]
+    quotes = [one["quote"] for one in found["evidence"]]
+    assert quotes == ["이 상품은 원금이 무조건 보장됩니다."]
+
+
 def test_a_model_that_is_down_is_told_of_in_the_header_and_the_reason(client: TestClient) -> None:
     answer = client.post("/v1/checks", json=body("이 상품은 원금이 보장됩니다."))
     assert answer.status_code == 200

@@ -5,7 +5,7 @@
 - A question without an answer leaves its element 판정불가, unless another part of it was said.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -196,7 +196,7 @@ def _decided(element: Element, case: Case, seen: Sequence[_Seen], parts: Sequenc
     if verdict is Verdict.NOT_EVALUATED:
         return _result(element, verdict, reason=_joined(reasons), human=any(one.human for one in seen))
     told = said or seen
-    evidence = [found for one in said for found in one.evidence][:MAX_EVIDENCE]
+    evidence = _each_once(found for one in said for found in one.evidence)[:MAX_EVIDENCE]
     confidence = min(one.confidence for one in told)
     human = any(one.human for one in seen)
     if verdict is Verdict.PARTLY_MET:
@@ -214,6 +214,14 @@ def _decided(element: Element, case: Case, seen: Sequence[_Seen], parts: Sequenc
         human, confidence = True, confidence * IN_DOUBT
         reasons.append("음성 인식의 신뢰도가 낮은 구간입니다")
     return _result(element, verdict, confidence, _joined(reasons), evidence, human, _judge(told))
+
+
+def _each_once(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """Two rules may find the same words."""
+    first: dict[tuple[str, str], Evidence] = {}
+    for found in evidence:
+        first.setdefault((found.utterance_id, found.quote), found)
+    return list(first.values())
 
 
 def _verdict(element: Element, seen: Sequence[_Seen], said: Sequence[_Seen]) -> Verdict:
