@@ -252,6 +252,22 @@ async def test_a_gateway_that_is_down_is_a_dummy_with_the_reason(mesh: Any, upst
     assert [row.backend for row in report.attempts] == ["vllm"]
 
 
+async def test_what_needs_no_asking_does_not_hide_that_nobody_answered(mesh: Any, upstream: Upstream) -> None:
+    """A customer alone speaks: no line can be the agent's, which settles must_not without the model."""
+    answers(mesh, lambda _, wanted: JSONResponse({}, 500))
+    outcome = await judge(upstream, request_of((CUSTOMER, "무조건 수익이 난다면서요.")))
+    assert (outcome.report.status, outcome.report.error_type) == (StageStatus.DUMMY, FailureType.HTTP_ERROR)
+
+
+async def test_where_nothing_had_to_be_asked_the_stage_is_well(mesh: Any, upstream: Upstream) -> None:
+    call = request_of((CUSTOMER, "무조건 수익이 난다면서요."))
+    must_not = [question for question in questions_of(call) if question.element == "NOT-1"]
+    outcome = await Judge(Asker(upstream)).judge(RULES, call, must_not)
+    assert (outcome.report.status, outcome.report.model) == (StageStatus.OK, None)
+    assert not outcome.findings["NOT-1"].said
+    assert mesh.seen == []
+
+
 async def test_a_gateway_that_has_too_much_to_do_is_asked_again(mesh: Any, upstream: Upstream) -> None:
     def model(_: str, wanted: dict[str, Any]) -> Any:
         busy = Problem(503, ErrorCode.OVERLOADED, "too much", headers={"Retry-After": "0"})

@@ -21,6 +21,8 @@ TIMES_OVERLOADED = 8
 """How often a question that is too much for the gateway just now is put again, when it says."""
 _WAIT_SECONDS = (1.0, 30.0)
 """Where it does not say when, and at most."""
+RULES = "rules"
+"""The backend of a stage that no model was needed for."""
 _Kind = tuple[str, str, str | None, int | None]
 
 
@@ -126,11 +128,14 @@ class Tally:
         self._note(gateway_attempts(error) or error.attempts, error.seconds)
 
     def report(self, answered: int, asked: int, what: str) -> StageReport:
-        """`ok`: all from the first choice. `degraded`: a fall-back answered some, or, with an `error_type`, some got
-        no answer. `dummy`: none got one. Seconds are those of all questions, side by side or not."""
-        if not answered and self._failures:
+        """`ok`: all from the first choice, or nothing had to be asked. `degraded`: a fall-back answered some, or, with
+        an `error_type`, some got no answer. `dummy`: nobody answered anything that was asked. Seconds are those of all
+        questions, side by side or not."""
+        if self._failures and not (answered and self._answers):
             failed: Outcome[None] = failed_stage(self._stage, self._failures[-1], self._upstream.breaker.state)
             return failed.report.model_copy(update={"attempts": list(self._rows.values()), "seconds": self._seconds})
+        if not self._answers:
+            return StageReport(stage=self._stage, status=StageStatus.OK, backend=RULES, seconds=self._seconds)
         (backend, model), _ = self._answers.most_common(1)[0]
         complete = answered == asked
         last = self._failures[-1] if self._failures and not complete else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from chammal_api.check.agent_judge import AgentJudge
+from chammal_api.check.asking import RULES
 from chammal_api.check.findings import JudgeOutcome, Judging, RuleFinding
 from chammal_api.check.keywords import run_rules
 from chammal_api.check.rule_shelf import RuleSetUnknown, RuleShelf
@@ -27,8 +28,6 @@ from chammal_contracts.checks import (
 )
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 
-RULES = "rules"
-"""The backend of a check that no model was needed for."""
 _REAL = frozenset({StageStatus.OK, StageStatus.DEGRADED})
 _WORTH = {Verdict.MET: 1.0, Verdict.PARTLY_MET: 0.5, Verdict.UNMET: 0.0, Verdict.SUSPECTED: 0.0}
 
