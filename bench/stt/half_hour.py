@@ -69,20 +69,23 @@ def document(where: str, seconds: float, session: live.Session, memory: Memory, 
     rows = [part(first, session, memory) for first in range(0, int(seconds), PART_SECONDS)]
     heads = ["minutes", "memory, MB", "finals", "final after endpoint, s", "partials dropped"]
     first, last = held(memory, session.begun, 0, PART_SECONDS), held(memory, session.begun, seconds - 300, seconds)
+    grown = statistics.median(last) - statistics.median(first)
     bars = [
-        Bar("memory, last five minutes − first, MB", statistics.median(last) - statistics.median(first), GROWTH_MEGABYTES),
+        Bar("memory, last five minutes − first, MB", grown, GROWTH_MEGABYTES),
         Bar("delay of finals in the last quarter − in the first, s", live.trend(session), 0.5),
         Bar("the most that reading audio fell behind, s", session.late, 0.5),
         Bar("flickers of stable text", float(session.flickers), 0.0),
         Bar("errors", float(len(session.errors)), 0.0),
     ]
+    done = session.done - session.finished
     promises = "\n".join(bar.line() for bar in bars)
     return f"""# A live session of {seconds / 60:.0f} minutes
 
 `python -m bench.stt.half_hour`. {where}
 
-One caller speaks one enquiry after another, in real time over `WS /v1/stream`, default settings: {len(session.finals)}
-finals, {session.partials} partials, character error rate {rate:.3f}, `done` {session.done - session.finished:.2f} s after the last sample.
+One caller speaks one enquiry after another, in real time over `WS /v1/stream`, default settings:
+{len(session.finals)} finals, {session.partials} partials, character error rate {rate:.3f}, `done` {done:.2f} s after
+the last sample.
 
 {table(heads, rows)}
 
@@ -114,7 +117,8 @@ def held(memory: Memory, begun: float, first: float, last: float) -> list[float]
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=WHOLE_MINUTES)
-    parser.add_argument("--audio", type=Path, default=os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
+    audio = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
+    parser.add_argument("--audio", type=Path, default=audio)
     parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
     return parser.parse_args()
 
