@@ -12,16 +12,20 @@ COMPUTING = 10
 def give_way(pid: int = 0, nice: int = COMPUTING) -> None:
     """A process, 0 for this one, and all that it starts. Its session too, where it is a session of its own: Linux may
     weigh sessions before processes."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, nice)
+    _yield(pid, nice)
     session_gives_way(pid, nice)
 
 
 def thread_gives_way(nice: int = COMPUTING) -> None:
     """This thread and those that it starts. Nothing but on Linux: elsewhere it would be the whole process."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        _yield(0, nice)
+
+
+def _yield(pid: int, nice: int) -> None:
+    """Never less than whoever started it told it to: root may raise a priority, and would."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, max(nice, os.getpriority(os.PRIO_PROCESS, pid)))
 
 
 def session_gives_way(pid: int = 0, nice: int = COMPUTING) -> None:
