@@ -11,7 +11,7 @@ from chammal_contracts.failures import Environment, FailureReport, StageFailures
 from chammal_contracts.stages import BreakerState, Stage, StageReport, StageStatus
 from chammal_kit.metrics import STAGE_BUCKETS
 
-COUNTED = (Stage.STT, Stage.ANALYSIS, Stage.TTS)
+COUNTED = (Stage.STT, Stage.ANALYSIS, Stage.TTS, Stage.SUMMARY)
 
 
 class AnswerOutcome(StrEnum):

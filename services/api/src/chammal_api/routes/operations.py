@@ -76,5 +76,6 @@ async def get_failures(request: Request) -> FailureReport:
         Stage.STT: state["stt"].breaker.state,
         Stage.ANALYSIS: state["llm"].breaker.state,
         Stage.TTS: state["tts"].breaker.state,
+        Stage.SUMMARY: state["llm"].breaker.state,
     }
     return state["tally"].report(breakers, state["settings"].environment)
