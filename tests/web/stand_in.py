@@ -94,6 +94,7 @@ def row(call: Call) -> CallRow:
         created_at=call.created_at,
         updated_at=call.updated_at,
         reference=call.metadata.reference,
+        filename=call.recording.filename,
         agent_id=call.metadata.agent_id,
         product_type=call.metadata.product_type,
         started_at=call.metadata.started_at,

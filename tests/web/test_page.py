@@ -41,6 +41,17 @@ def test_an_upload_shows_its_progress_until_the_result_is_there(page: Page, api:
     page.shows("위반의심 1", ".calls")
 
 
+def test_a_call_is_known_by_its_reference_and_by_its_file(page: Page, api: StandIn, recording: Path) -> None:
+    api.put(samples.queued())
+    page.go(api.address)
+    page.shows("2026-1120-0007", ".calls a")
+    page.shows("call-0007.wav", ".calls td p")
+    page.choose_files("#files", [recording])
+    page.shows(recording.name, ".calls tbody tr:first-child a")
+    page.click(".calls tbody tr:first-child a")
+    page.shows(recording.name, "#call h1")
+
+
 def test_many_files_are_dropped_at_once_and_a_busy_server_is_asked_again(
     page: Page, api: StandIn, tmp_path: Path
 ) -> None:

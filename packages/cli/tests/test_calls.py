@@ -126,6 +126,7 @@ class Api:
             revision=1,
             created_at=NOW,
             updated_at=NOW,
+            filename=f"[{number}] 월요일.wav",
             suspected=["SOL-01"],
         )
         return Response(CallPage(calls=[row], next="more" if number < 2 else None).model_dump_json())
@@ -276,6 +277,7 @@ def test_calls_are_listed_page_by_page(api: Api, capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().out
     assert "r1" in told
     assert "r2" in told
+    assert "[2] 월요일.wav" in told
 
 
 def test_a_call_is_sent_shown_watched_and_deleted(api: Api, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,8 @@ def test_a_call_is_taken_and_its_analysis_asked_for(office: Office) -> None:
     assert dt.datetime.fromisoformat(call["metadata"]["started_at"]).utcoffset() == dt.timedelta(hours=9)
     recording = call["recording"]
     assert (recording["bytes"], recording["media_type"], recording["filename"]) == (len(WAV), "audio/wav", "a b.wav")
+    (row,) = office.client.get("/v1/calls").json()["calls"]
+    assert (row["id"], row["filename"]) == (call_id, "a b.wav")
 
 
 def test_metadata_may_be_one_field_of_json(office: Office) -> None:

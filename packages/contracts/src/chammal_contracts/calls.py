@@ -159,6 +159,8 @@ class CallRow(BaseModel):
     created_at: dt.datetime
     updated_at: dt.datetime
     reference: str | None = None
+    filename: str | None = None
+    """The recording's."""
     agent_id: str | None = None
     product_type: ProductType | None = None
     started_at: dt.datetime | None = None

@@ -39,11 +39,12 @@ def sent_table(results: Sequence[Sent]) -> Table:
 
 
 def list_table(rows: Sequence[CallRow]) -> Table:
-    table = _table("call", "created", "status", "rev", "product", "score", "suspected", "unmet", "summary")
+    table = _table("call", "recording", "created", "status", "rev", "product", "score", "suspected", "unmet", "summary")
     for row in rows:
         status = row.status if row.healing is HealingState.NONE else f"{row.status}, {row.healing}"
         table.add_row(
             row.id,
+            Text(row.filename or ""),
             f"{row.created_at:%Y-%m-%d %H:%M}",
             status,
             str(row.revision),

@@ -188,6 +188,7 @@ def _listed(
         created_at=row.created_at,
         updated_at=row.updated_at,
         reference=row.reference,
+        filename=json.loads(row.recording).get("filename"),
         agent_id=row.agent_id,
         product_type=ProductType(row.product_type) if row.product_type else None,
         started_at=row.started_at,

@@ -137,13 +137,14 @@ export class ListView {
 
 function drawRow(row) {
   const { call } = row;
-  const title = call.reference || t("call.untitled", { id: call.id.slice(-8) });
+  const title = call.reference || call.filename || t("call.untitled", { id: call.id.slice(-8) });
   const shown = JSON.stringify([call, row.progress, t("list.title")]);
   if (row.shown === shown) return;
   row.shown = shown;
   const focused = row.node.contains(document.activeElement);
   fill(row.node,
     h("td", null, h("a", { href: `/calls/${encodeURIComponent(call.id)}` }, title),
+      call.reference && call.filename && h("p", { class: "faint" }, call.filename),
       call.sentence && h("p", { class: "sentence" }, call.sentence),
       call.snippet && h("p", { class: "snippet" }, call.snippet)),
     h("td", { "data-label": t("column.product") }, call.product_type ? named("product", call.product_type) : "–"),
