@@ -45,7 +45,7 @@ def main() -> None:
         calls = [call for call in calls if call.id in heard]
         notes["characters heard wrong"] = f"{_errors(calls, heard):.0%}"
     requests = {call.id: _request(call, heard) for call in calls}
-    title = f"{told.split.value if told.split else 'dev + test'}{', spoken and heard' if told.speech else ''}"
+    title = f"{told.split.value if told.split else 'every split'}{', spoken and heard' if told.speech else ''}"
     parts: list[tuple[str, Score, dict[str, str]]] = []
     if told.model:
         results = _asked(requests, told, give_up)
@@ -76,7 +76,7 @@ def _arguments() -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--rules-only", action="store_true", help="the default")
     how.add_argument("--model", action="store_true", help="rules and model, over a running mesh")
-    parser.add_argument("--split", type=Split, choices=list(Split), help="default: both")
+    parser.add_argument("--split", type=Split, choices=list(Split), help="default: all of them")
     parser.add_argument("--speech", action="store_true", help="speak the calls and check what is heard")
     parser.add_argument("--heard", type=Path, help="keeps what is heard here, and reads what it already has")
     parser.add_argument("--answers", type=Path, help="the same for the answers of --model")

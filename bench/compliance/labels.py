@@ -3,7 +3,7 @@
 A line of `said` is `A: words {TM-01 EXP-05~ EXP-10?}`: A is the agent, C the customer; the braces name the elements
 that the words show. `~`: only a part of what the law asks for. `?`: experts could differ, so the element is not scored
 in this call. An element that no line names was not said (or not violated). Labelled by the text of the law, without
-sight of the rule file; the calls of the test split are for measuring, not for tuning.
+sight of the rule file; the calls of the test and fresh splits are for measuring, not for tuning.
 """
 
 import datetime as dt
@@ -48,6 +48,8 @@ NIGHT_STARTS, NIGHT_ENDS = dt.time(21), dt.time(8)
 class Split(StrEnum):
     DEV = "dev"
     TEST = "test"
+    FRESH = "fresh"
+    """Written before its author had seen the rules, their keywords or any result of the check."""
 
 
 class Truth(StrEnum):
