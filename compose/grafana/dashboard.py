@@ -153,6 +153,58 @@ PANELS: list[tuple[str, str, str, list[tuple[str, str]]]] = [
         "ops",
         [(f"sum by (limit, reason) (rate(chammal_limit_shed_total{RATE}))", "{{limit}} {{reason}}")],
     ),
+    (
+        "Recorded calls that wait or are in work",
+        "timeseries",
+        "short",
+        [
+            ("max(chammal_calls_queued)", "wait for their first run"),
+            ("max(chammal_calls_running)", "in work"),
+            ("max(chammal_calls_waiting_to_heal)", "wait to heal"),
+        ],
+    ),
+    (
+        "Recorded calls that ended, by status",
+        "timeseries",
+        "ops",
+        [(f"sum by (status) (rate(chammal_calls_finished_total{RATE}))", "{{status}}")],
+    ),
+    (
+        "Recorded calls in this period",
+        "stat",
+        "short",
+        [
+            ("sum(increase(chammal_calls_accepted_total[$__range]))", "accepted"),
+            ("sum(increase(chammal_calls_refused_total[$__range]))", "refused"),
+            ("sum(increase(chammal_calls_healed_total[$__range]))", "healed"),
+            ("sum(increase(chammal_calls_given_up_total[$__range]))", "given up"),
+        ],
+    ),
+    (
+        "Longest wait to heal",
+        "timeseries",
+        "s",
+        [("max(chammal_calls_oldest_wait_seconds)", "oldest")],
+    ),
+    (
+        "Recorded calls: latency by stage",
+        "timeseries",
+        "s",
+        [
+            (
+                f"histogram_quantile({quantile}, sum by (le, stage) (rate(chammal_calls_stage_seconds_bucket{RATE})))",
+                f"{{{{stage}}}} p{quantile[2:]:0<2}",
+            )
+            for quantile in ("0.5", "0.95")
+        ],
+    ),
+    (
+        "Webhooks by outcome",
+        "timeseries",
+        "ops",
+        [(f"sum by (outcome) (rate(chammal_webhook_deliveries_total{RATE}))", "{{outcome}}")],
+    ),
+    ("Recordings kept", "timeseries", "bytes", [("max(chammal_calls_stored_bytes)", "bytes")]),
 ]
 
 

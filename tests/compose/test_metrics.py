@@ -2,7 +2,10 @@
 
 import re
 import runpy
+import shutil
+import subprocess
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -72,9 +75,13 @@ def document() -> str:
     return "\n".join(parts)
 
 
-def alerts() -> list[str]:
+def rules() -> list[dict[str, Any]]:
     groups = yaml.safe_load((ROOT / "compose/prometheus/alerts.yml").read_text())["groups"]
-    return [rule["expr"] for group in groups for rule in group["rules"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts() -> list[str]:
+    return [rule["expr"] for rule in rules()]
 
 
 def test_the_page_names_every_metric_of_the_code() -> None:
@@ -97,6 +104,29 @@ def test_dashboard_and_alerts_ask_for_series_that_the_code_has(expression: str) 
     known = {one for module in SECTIONS.values() for metric in metrics(module) for one in series(metric)}
     assert set(re.findall(r"\bchammal_\w+", expression)) <= known
     assert re.search(r"\bchammal_|\bup\b", expression)
+
+
+def test_operators_are_told_what_each_alert_means_and_what_to_do() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert re.findall(r"^\| ([A-Z]\w+) \| \S.* \| \S.* \|$", page, re.MULTILINE) == [rule["alert"] for rule in rules()]
+
+
+def test_every_alert_is_tested() -> None:
+    tests = yaml.safe_load((ROOT / "tests/compose/alerts.test.yml").read_text())["tests"]
+    raised = {rule["alertname"] for test in tests for rule in test["alert_rule_test"] if rule["exp_alerts"]}
+    assert raised == {rule["alert"] for rule in rules()}
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed; tests/compose runs its image's"
+)
+def test_the_alerts_do_what_they_say() -> None:
+    for arguments in (
+        ["check", "config", "compose/prometheus/prometheus.yml"],
+        ["test", "rules", "tests/compose/alerts.test.yml"],
+    ):
+        done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 if __name__ == "__main__":
