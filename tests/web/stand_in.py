@@ -46,6 +46,11 @@ class StandIn:
     uploads: list[tuple[CallMetadata, str, int, str]] = field(default_factory=list)
     """Metadata, file name, bytes and Idempotency-Key of each."""
     queries: list[dict[str, str]] = field(default_factory=list)
+    refusal: Problem | None = None
+    """What uploads are answered with."""
+    rules_held: bool = False
+    """Whoever asks for the rules waits until they are told: `tell_rules`."""
+    rules_told: asyncio.Event = field(default_factory=asyncio.Event)
     reanalysed: list[str] = field(default_factory=list)
     deaf: bool = False
     """Whoever wants events is sent away."""
@@ -68,6 +73,10 @@ class StandIn:
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self._tell, line)
         return call
+
+    def tell_rules(self) -> None:
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.rules_told.set)
 
     def hang_up(self) -> None:
         self.deaf = True
@@ -150,6 +159,8 @@ def routes(stand_in: StandIn) -> APIRouter:
         if stand_in.busy:
             stand_in.busy -= 1
             raise Problem(429, ErrorCode.BACKLOG_FULL, "Too many calls wait.", headers={"Retry-After": "1"})
+        if stand_in.refusal is not None:
+            raise stand_in.refusal
         file: Any = form["file"]
         content = await file.read()
         if not content:
@@ -200,7 +211,16 @@ def routes(stand_in: StandIn) -> APIRouter:
             {"id": "SOL-01", "name": "단정적 판단 제공", "name_en": "Certainty where there is none"},
             {"id": "EXP-02", "name": "원금손실 가능성과 위험등급", "name_en": "Loss of principal, risk grade"},
         ]
-        return {"default": "fcpa-kr", "rule_sets": [{"name": "fcpa-kr", "elements": elements}], "problems": []}
+        if stand_in.rules_held:
+            await stand_in.rules_told.wait()
+        korea = {
+            "name": "fcpa-kr",
+            "title": "금융소비자보호법",
+            "title_en": "Consumer protection",
+            "elements": elements,
+        }
+        house = {"name": "house", "title": "사내 기준", "title_en": "House rules", "elements": []}
+        return {"default": "fcpa-kr", "rule_sets": [korea, house], "problems": []}
 
     return router
 

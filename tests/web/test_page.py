@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from chammal_contracts.calls import CallStatus, Progress
-from chammal_contracts.checks import ProductType, Verdict
+from chammal_contracts.calls import CallMetadata, CallStatus, HealingState, Priority, Progress
+from chammal_contracts.checks import CallChannel, CustomerType, ProductType, Verdict
+from chammal_contracts.errors import ErrorCode
+from chammal_contracts.transcribe import AgentRequestFormat
+from chammal_kit.problems import Problem
 from tests.web import samples
 from tests.web.chromium import Browser, Page
 from tests.web.stand_in import StandIn
@@ -66,6 +69,63 @@ def test_many_files_are_dropped_at_once_and_a_busy_server_is_asked_again(
     page.wait("document.querySelectorAll('.upload a').length === 5")
     assert sorted(name for _, name, _, _ in api.uploads) == sorted(file.name for file in files)
     assert len({key for _, _, _, key in api.uploads}) == 5
+
+
+def test_everything_that_may_be_said_of_a_call_is_sent_with_it(page: Page, api: StandIn, recording: Path) -> None:
+    said = {
+        "product_type": "대출성", "channel": "video", "started_at": "2026-11-20T14:30", "agent_id": "A-7",
+        "customer_type": "전문", "language": "ko", "channels": "mix", "hotwords": "서로인, 참말",
+        "webhook_url": "https://crm.example/hooks/1", "agent_url": "https://agent.example/ask",
+        "agent_request_format": "text_only", "rule_set": "house", "priority": "interactive", "reference": "R-1",
+    }  # fmt: skip
+    assert set(said) == set(CallMetadata.model_fields)
+    page.go(api.address)
+    page.wait("document.querySelector('.fields [name=rule_set] option[value=house]')")
+    page.run("document.querySelector('.fields details').open = true")
+    for name, value in said.items():
+        page.run(f"document.querySelector('.fields [name={name}]').value = {json.dumps(value)}")
+    page.click("#en")
+    page.shows("About the call", ".fields")
+    assert page.run("document.querySelector('.fields details').open")
+    assert page.run("document.querySelector('.fields [name=rule_set]').innerText.includes('House rules')")
+    page.choose_files("#files", [recording])
+    page.shows("Queued", ".upload")
+    ((metadata, _, _, _),) = api.uploads
+    assert metadata.started_at is not None
+    assert metadata.started_at.tzinfo is not None
+    told = metadata.model_dump(mode="json")
+    assert told | {"started_at": said["started_at"]} == said
+
+
+def test_what_is_not_known_of_a_call_is_not_said(page: Page, api: StandIn, recording: Path) -> None:
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    page.choose_files("#files", [recording])
+    page.shows("대기", ".upload")
+    assert api.uploads[0][0] == CallMetadata()
+
+
+def test_an_address_that_is_not_allowed_is_told_with_the_reason(page: Page, api: StandIn, recording: Path) -> None:
+    page.expected.append("status of 403")
+    api.refusal = Problem(403, ErrorCode.WEBHOOK_URL_NOT_ALLOWED, "webhook_url: 10.0.0.1 is a private address.")
+    page.go(api.address)
+    page.wait("document.querySelector('.drop')")
+    page.choose_files("#files", [recording])
+    page.shows("웹훅 주소가 허용 목록에 없습니다. webhook_url: 10.0.0.1 is a private address.", ".upload")
+
+
+def test_what_is_typed_stays_when_the_rules_come(page: Page, api: StandIn) -> None:
+    api.rules_held = True
+    page.go(api.address)
+    page.shows("아직 통화가 없습니다")
+    page.run("document.querySelector('.fields [name=reference]').value = 'R-9'")
+    page.click(".filters [name=q]")
+    page.run("document.querySelector('.filters [name=q]').value = '원금'")
+    api.tell_rules()
+    page.wait("document.querySelector('.filters [name=element] option[value=SOL-01]')")
+    page.wait("document.querySelector('.fields [name=rule_set] option[value=house]')")
+    shown = "document.activeElement.value + document.querySelector('.fields [name=reference]').value"
+    assert page.run(shown) == "원금R-9"
 
 
 def test_a_refused_upload_says_why(page: Page, api: StandIn, tmp_path: Path) -> None:
@@ -179,7 +239,10 @@ def test_every_value_of_the_contracts_has_a_name_in_both_languages(page: Page, a
     folder = page.run("document.querySelector('script').src.replace('main.js', '')")
     known = set(page.run(f"import('{folder}korean.js').then((one) => Object.keys(one.korean))"))
     wanted = {f"verdict.{one}" for one in Verdict} | {f"status.{one}" for one in CallStatus}
-    wanted |= {f"product.{one}" for one in ProductType}
+    wanted |= {f"product.{one}" for one in ProductType} | {f"customer.{one}" for one in CustomerType}
+    wanted |= {f"healing.{one}" for one in HealingState} | {f"channel.{one}" for one in CallChannel}
+    wanted |= {f"format.{one}" for one in AgentRequestFormat} | {f"priority.{one}" for one in Priority}
+    wanted |= {f"field.{one}" for one in CallMetadata.model_fields}
     wanted |= {
         f"banner.{stage}.{state}"
         for stage in ("stt", "analysis", "summary")
@@ -252,6 +315,28 @@ def test_filters_stand_in_the_address_and_come_back_with_it(page: Page, api: Sta
     page.type('원금 "보장" OR *')
     page.shows("조건에 맞는 통화가 없습니다")
     assert api.queries[-1]["q"] == '원금 "보장" OR *'
+
+
+def test_calls_are_found_by_healing_by_product_and_by_what_a_human_must_see(page: Page, api: StandIn) -> None:
+    wanted = {"healing": "waiting", "product_type": "투자성", "needs_human": "true"}
+    api.put(samples.partial())
+    page.go(api.address)
+    page.shows("2026-1120-0007", ".calls")
+    for name, value in wanted.items():
+        page.run(
+            f"(() => {{ const field = document.querySelector('.filters [name={name}]');"
+            f" field.value = '{value}'; field.dispatchEvent(new Event('change')) }})()"
+        )
+    page.wait(f"new URLSearchParams(location.search).size === {len(wanted)}")
+    page.run("location.reload()")
+    page.wait("document.querySelector('.filters [name=healing]')?.value === 'waiting'")
+    page.shows("2026-1120-0007", ".calls")
+    assert {name: api.queries[-1].get(name) for name in wanted} == wanted
+    assert page.run("document.querySelector('.filters [name=product_type]').value") == "투자성"
+    page.click(".filters button", "조건 지우기")
+    page.wait("location.search === ''")
+    page.shows("2026-1120-0007", ".calls")
+    assert not wanted.keys() & api.queries[-1].keys()
 
 
 def test_more_calls_are_shown_when_asked_for(page: Page, api: StandIn) -> None:

@@ -6,6 +6,8 @@ import { named, t } from "./language.js";
 export const STAGES = ["stt", "analysis", "summary"];
 export const VERDICTS = ["위반의심", "미충족", "부분충족", "판정불가", "충족", "해당없음"];
 export const STATUSES = ["queued", "running", "complete", "partial", "failed"];
+export const HEALINGS = ["waiting", "running", "healed", "given_up"];
+export const PRODUCTS = ["예금성", "대출성", "투자성", "보장성"];
 
 const TONES = {
   위반의심: "danger", 미충족: "warning", 부분충족: "caution", 판정불가: "open", 충족: "good", 해당없음: "muted",
@@ -55,6 +57,6 @@ function withTitle(node, ids) {
 
 /** What an ApiError says, in the user's language where it is known. */
 export function said(error) {
-  const known = error.code ? t(`problem.${error.code}`) : "";
+  const known = error.code ? t(`problem.${error.code}`, { detail: error.message }) : "";
   return known && known !== `problem.${error.code}` ? known : error.message || String(error);
 }

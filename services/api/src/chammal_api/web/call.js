@@ -8,7 +8,7 @@ import { announce, clock, debounce, fill, h } from "./dom.js";
 import { Elements } from "./elements.js";
 import { language, moment, named, t } from "./language.js";
 import { Player } from "./player.js";
-import { loadElements } from "./rules.js";
+import { loadRules } from "./rules.js";
 import { Transcript } from "./transcript.js";
 
 const SETTLE = 150;
@@ -36,7 +36,7 @@ export class CallView {
       h("section", { class: "card talk" }, this.titles.transcript, this.player.node, this.transcript.node),
       h("div", { class: "side" }, this.parts.summary, h("section", { class: "card" }, this.titles.check, this.elements.node))));
     this.#message(t("loading"));
-    this.load().then(loadElements).then(() => this.draw()).catch(() => {}); // then the check's own names stand
+    this.load().then(loadRules).then(() => this.draw()).catch(() => {}); // then the check's own names stand
   }
 
   async load() {

@@ -1,16 +1,15 @@
 // What is asked of the list. It stands in the page's address, so that a view can be kept and shared.
 
-import { STATUSES, VERDICTS } from "./badges.js";
+import { HEALINGS, PRODUCTS, STATUSES, VERDICTS } from "./badges.js";
 import { debounce, fill, h } from "./dom.js";
 import { named, t } from "./language.js";
-import { elementName, loadElements } from "./rules.js";
+import { elementName, ruleElements } from "./rules.js";
 
-const NAMES = ["q", "status", "verdict", "element", "from", "to"];
+const NAMES = ["q", "status", "healing", "verdict", "element", "needs_human", "product_type", "from", "to"];
 
 export class Filters {
   constructor(changed) {
     this.changed = changed;
-    this.elements = [];
     this.node = h("search", { class: "filters" });
     this.values = {};
     this.later = debounce(() => this.#set(), 300);
@@ -41,11 +40,6 @@ export class Filters {
     return NAMES.some((name) => this.values[name]);
   }
 
-  async loadElements() {
-    this.elements = await loadElements();
-    this.draw();
-  }
-
   draw() {
     const focused = document.activeElement?.getAttribute?.("name");
     const within = this.node.contains(document.activeElement);
@@ -53,25 +47,37 @@ export class Filters {
     const search = h("input", { type: "search", name: "q", value: this.values.q, maxlength: 200, oninput: this.later });
     fill(this.node,
       this.#labelled("q", search, "wide"),
-      this.#select("status", STATUSES.map((one) => [one, named("status", one)])),
-      this.#select("verdict", VERDICTS.map((one) => [one, named("verdict", one)])),
-      this.#select("element", this.elements.map(({ id, name }) => [id, `${id} ${elementName(id, name)}`])),
+      this.#select("status", choices("status", STATUSES)),
+      this.#select("healing", choices("healing", HEALINGS)),
+      this.#select("verdict", choices("verdict", VERDICTS)),
+      this.#select("element", elements()),
+      this.#select("needs_human", choices("human", ["true"])),
+      this.#select("product_type", choices("product", PRODUCTS)),
       this.#labelled("from", h("input", { type: "date", name: "from", value: this.values.from, onchange: () => this.#set() })),
       this.#labelled("to", h("input", { type: "date", name: "to", value: this.values.to, onchange: () => this.#set() })),
       h("button", { type: "button", onclick: () => this.#clear() }, t("filter.clear")));
     if (within && focused) this.node.querySelector(`[name="${focused}"]`)?.focus();
   }
 
+  /** The rules are known; what is being typed beside them stays. */
+  drawRules() {
+    fill(this.node.querySelector("[name=element]"), ...this.#options("element", elements()));
+  }
+
   #labelled(name, field, also = "") {
     return h("label", { class: `field ${also}` }, h("span", null, t(`filter.${name}`)), field);
   }
 
-  #select(name, choices) {
+  #select(name, offered) {
+    return this.#labelled(name, h("select", { name, onchange: () => this.#set() }, ...this.#options(name, offered)));
+  }
+
+  /** One of the address that is not offered is shown as it stands there. */
+  #options(name, offered) {
     const value = this.values[name];
-    const known = !value || choices.some(([one]) => one === value) ? choices : [...choices, [value, value]];
-    return this.#labelled(name, h("select", { name, onchange: () => this.#set() },
-      h("option", { value: "" }, t("filter.all")),
-      ...known.map(([one, text]) => h("option", { value: one, selected: one === value }, text))));
+    const all = !value || offered.some(([one]) => one === value) ? offered : [...offered, [value, value]];
+    return [h("option", { value: "" }, t("filter.all")),
+      ...all.map(([one, text]) => h("option", { value: one, selected: one === value }, text))];
   }
 
   #clear() {
@@ -86,3 +92,6 @@ export class Filters {
     this.changed();
   }
 }
+
+const choices = (kind, values) => values.map((one) => [one, named(kind, one)]);
+const elements = () => ruleElements().map(({ id, name }) => [id, `${id} ${elementName(id, name)}`]);

@@ -5,6 +5,7 @@ import { resultBadges, said, stageMarks, statusBadge } from "./badges.js";
 import { arrange, clock, debounce, fill, h } from "./dom.js";
 import { Filters } from "./filters.js";
 import { moment, named, t } from "./language.js";
+import { loadRules } from "./rules.js";
 import { Uploads } from "./uploads.js";
 
 const SETTLE = 700;
@@ -53,10 +54,17 @@ export class ListView {
       const page = await listCalls(this.filters.query, null, asked.signal);
       this.#replace(page);
       this.#say();
-      if (!this.filters.elements.length) await this.filters.loadElements().catch(() => {}); // then it offers "all" alone
+      if (!this.ruled) await this.#rules().catch(() => {}); // then there is nothing to choose from
     } catch (error) {
       if (error.name !== "AbortError") this.#failed(error);
     }
+  }
+
+  async #rules() {
+    await loadRules();
+    this.ruled = true;
+    this.filters.drawRules();
+    this.uploads.fields.drawRules();
   }
 
   told(event) {

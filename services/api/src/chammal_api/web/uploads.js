@@ -4,12 +4,12 @@ import { sendCall } from "./api.js";
 import { said, statusBadge } from "./badges.js";
 import { progressBar } from "./banners.js";
 import { announce, arrange, fill, h } from "./dom.js";
-import { named, percent, t } from "./language.js";
+import { Fields } from "./fields.js";
+import { percent, t } from "./language.js";
 
 const AT_ONCE = 2;
 const BUSY = new Set([429, 503]);
 const SHORTEST_WAIT = 2;
-const OFTEN = 5;
 const ENDED = new Set(["complete", "partial", "failed"]);
 
 /** Not crypto.randomUUID, which plain http in an office does not have. */
@@ -140,14 +140,14 @@ export class Uploads {
     this.picker = h("input", { type: "file", multiple: true, class: "unseen", id: "files", accept: "audio/*,video/*" });
     this.picker.addEventListener("change", () => { this.add([...this.picker.files]); this.picker.value = ""; });
     this.node = h("section", { class: "card upload-card" });
-    this.fields = new Map();
+    this.fields = new Fields();
     this.#dropping();
     this.draw();
     addEventListener("beforeunload", (event) => { if (this.all.some((one) => one.active || one.state === "waiting")) event.preventDefault(); });
   }
 
   add(files) {
-    const metadata = this.#metadata();
+    const { metadata } = this.fields;
     this.all.unshift(...files.map((file) => new Upload(file, metadata, () => this.#next())));
     for (const upload of this.all) upload.draw();
     this.#next();
@@ -158,53 +158,17 @@ export class Uploads {
   }
 
   draw() {
-    const kept = new Map([...this.fields].map(([name, field]) => [name, field.value]));
-    this.fields.clear();
+    this.fields.draw();
     fill(this.node,
       h("h2", null, t("upload.title")),
       h("div", { class: "drop" }, t("upload.drop"), " ", this.picker, h("label", { for: "files", class: "button primary" }, t("upload.choose")),
         h("p", { class: "faint" }, t("upload.hint"))),
-      this.#fieldset(),
+      this.fields.node,
       this.list, this.dismiss);
-    for (const [name, value] of kept) this.fields.get(name).value = value;
     this.list.setAttribute("aria-label", t("upload.list"));
     fill(this.dismiss, t("upload.dismiss"));
     for (const upload of this.all) upload.draw();
     this.#show();
-  }
-
-  #fieldset() {
-    const fields = this.#fields();
-    const more = h("details", null, h("summary", null, t("upload.more")), h("div", { class: "row" }, ...fields.splice(OFTEN)));
-    return h("fieldset", { class: "fields" }, h("legend", null, t("upload.details")), h("div", { class: "row" }, ...fields), more);
-  }
-
-  #fields() {
-    const choose = (name, kind, values, none) => this.#field(name, h("select", null,
-      none && h("option", { value: "" }, t(`choice.${none}`)), ...values.map((one) => h("option", { value: one }, named(kind, one)))));
-    return [
-      choose("product_type", "product", ["예금성", "대출성", "투자성", "보장성"], "none"),
-      choose("channel", "channel", ["phone", "face_to_face", "video"]),
-      this.#field("started_at", h("input", { type: "datetime-local" })),
-      this.#field("agent_id", h("input", { maxlength: 128, autocomplete: "off" })),
-      this.#field("reference", h("input", { maxlength: 256, autocomplete: "off" })),
-      choose("customer_type", "customer", ["일반", "전문"], "unknown"),
-      choose("language", "spoken", ["ko", "en"], "auto"),
-      choose("channels", "channels", ["split", "mix"], "auto"),
-      choose("priority", "priority", ["batch", "interactive"]),
-    ];
-  }
-
-  #field(name, field) {
-    field.name = name;
-    this.fields.set(name, field);
-    return h("label", { class: "field" }, h("span", null, t(`field.${name}`)), field);
-  }
-
-  #metadata() {
-    const given = Object.fromEntries([...this.fields].map(([name, field]) => [name, field.value.trim()]).filter(([, value]) => value));
-    if (given.started_at) given.started_at = new Date(given.started_at).toISOString();
-    return given;
   }
 
   #dropping() {
