@@ -42,6 +42,7 @@ def test_paths_are_passed_on_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     env = programs(UpSettings(models_dir=Path("weights")), embedded=False)[0].env
     assert env["CHAMMAL_MODELS_DIR"] == str(tmp_path / "weights")
+    assert Path(env["CHAMMAL_MODELS_MANIFEST"]).is_file(), "the package's own, away from the repository"
 
 
 def free_port() -> int:

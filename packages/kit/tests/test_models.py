@@ -163,6 +163,17 @@ def test_the_hub_cache_is_where_the_hubs_own_variables_say(monkeypatch: pytest.M
     assert HubCacheSettings().folder == tmp_path / "elsewhere"
 
 
+def test_away_from_the_repository_the_manifest_of_the_package_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    committed = load_manifest(REPOSITORY / "models" / "manifest.toml")
+    assert load_manifest(Path("models/manifest.toml")) == committed
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "manifest.toml").write_text("model = []")
+    assert load_manifest(Path("models/manifest.toml")).model == ()
+
+
 def test_the_committed_manifest_pins_a_default_for_every_role() -> None:
     committed = load_manifest(REPOSITORY / "models" / "manifest.toml")
     assert {model.role for model in committed.model if model.default} == {"stt", "llm", "tts"}

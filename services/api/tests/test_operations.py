@@ -1,3 +1,4 @@
+import pytest
 from fastapi.testclient import TestClient
 
 from chammal_api.app import create
@@ -22,6 +23,12 @@ def test_failures_have_a_row_with_a_breaker_for_every_stage_from_the_start(setti
     assert {row["breaker"] for row in rows} == {"closed"}
     for row in rows:
         assert f'chammal_stage_total{{stage="{row["stage"]}",status="dummy"}}' in series
+
+
+def test_at_its_start_it_is_said_where_calls_are_kept(settings: ApiSettings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with TestClient(create(settings)):
+        assert str(settings.data_dir) in caplog.text
 
 
 def test_a_summary_that_a_call_did_not_get_is_a_failure_and_one_not_attempted_is_none() -> None:

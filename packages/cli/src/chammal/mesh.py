@@ -6,6 +6,7 @@ import sys
 
 from chammal.runner import Program
 from chammal.settings import UpSettings
+from chammal_kit.models import manifest_path
 
 LOCAL = "127.0.0.1"
 
@@ -33,7 +34,7 @@ def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
         "PYTHONUNBUFFERED": "1",
         "ORT_DISABLE_TELEMETRY": "1",
         "CHAMMAL_MODELS_DIR": str(settings.models_dir.resolve()),
-        "CHAMMAL_MODELS_MANIFEST": str(settings.models_manifest.resolve()),
+        "CHAMMAL_MODELS_MANIFEST": str(manifest_path(settings.models_manifest).resolve()),
         "CHAMMAL_STT_PORT": str(settings.stt_port),
         "CHAMMAL_LLM_PORT": str(settings.llm_port),
         "CHAMMAL_API_PORT": str(settings.api_port),

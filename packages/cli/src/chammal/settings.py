@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from chammal_kit.models import MANIFEST
 from chammal_kit.settings import SHARED_PREFIX, settings_config
 
 
@@ -12,7 +13,9 @@ class UpSettings(BaseSettings):
     model_config = settings_config(SHARED_PREFIX)
 
     models_dir: Path = Field(default=Path("models"), description="Where model weights lie.")
-    models_manifest: Path = Field(default=Path("models/manifest.toml"), description="The list of models and hashes.")
+    models_manifest: Path = Field(
+        default=MANIFEST, description="The list of models and hashes. Where there is none, the package's own."
+    )
 
     host: str = Field(default="127.0.0.1", description="Address that the services listen on.")
     stt_port: int = Field(default=8001, ge=1, le=65535, description="Port of the stt service.")

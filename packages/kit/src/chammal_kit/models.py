@@ -24,6 +24,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 FETCH = "chammal models fetch"
 FETCH_WITH_DOCKER = "docker compose run --rm models"
+MANIFEST = Path("models/manifest.toml")
+"""Below the folder that a program runs in, or else of this package."""
 PARTIAL = ".partial"
 """The folder below models_dir where unfinished downloads lie."""
 
@@ -229,7 +231,13 @@ class Located:
         return self.model.id != self.asked.id
 
 
+def manifest_path(told: Path) -> Path:
+    """`told`; the manifest that comes with this package where the default one is not there."""
+    return Path(__file__).with_name("manifest.toml") if told == MANIFEST and not told.exists() else told
+
+
 def load_manifest(path: Path) -> Manifest:
+    path = manifest_path(path)
     try:
         return Manifest.model_validate(tomllib.loads(path.read_text("utf-8")))
     except FileNotFoundError:

@@ -13,6 +13,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from chammal_kit.models import MANIFEST
+
 SHARED_PREFIX = "CHAMMAL_"
 
 
@@ -39,7 +41,9 @@ class ServiceSettings(BaseSettings):
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="`console` or `json` (one object a line).")
     log_text: bool = Field(default=False, description="Write transcripts and prompts to the log. For debugging only.")
     models_dir: Path = Field(default=Path("models"), description="Where model weights lie.")
-    models_manifest: Path = Field(default=Path("models/manifest.toml"), description="The list of models and hashes.")
+    models_manifest: Path = Field(
+        default=MANIFEST, description="The list of models and hashes. Where there is none, the package's own."
+    )
     deadline_seconds: float | None = Field(
         default=None,
         gt=0,

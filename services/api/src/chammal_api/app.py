@@ -11,7 +11,7 @@ from chammal_api.calls.opening import Needs, open_calls
 from chammal_api.check.asking import Asker
 from chammal_api.check.check import Checker
 from chammal_api.check.judge import Judge
-from chammal_api.check.rule_shelf import RuleShelf
+from chammal_api.check.rule_shelf import RuleShelf, rules_folder
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.llm import LlmClient
 from chammal_api.clients.stt import SttClient
@@ -83,7 +83,9 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             app.state.drain = live.drain
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             tally = Tally()
-            checker = Checker(RuleShelf(settings.rules_dir, settings.rule_set), _judge(settings, asker), agents)
+            checker = Checker(
+                RuleShelf(rules_folder(settings.rules_dir), settings.rule_set), _judge(settings, asker), agents
+            )
             needs = Needs(
                 stt=stt,
                 llm=llm,

@@ -7,6 +7,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from chammal_api.calls.signature import Signer
+from chammal_api.check.rule_shelf import RULES
 from chammal_contracts.failures import Environment
 from chammal_kit.egress import Egress
 from chammal_kit.settings import ServiceSettings, settings_config
@@ -134,7 +135,10 @@ class ApiSettings(ServiceSettings):
     )
     heal_longest_seconds: float = Field(default=600, gt=0, description="Longest wait between two attempts.")
     heal_per_minute: float = Field(default=60, gt=0, description="Attempts to heal that are begun in a minute.")
-    rules_dir: Path = Field(default=Path("rules"), description="Folder of rule sets, one `.yaml` file each.")
+    rules_dir: Path = Field(
+        default=RULES,
+        description="Folder of rule sets, one `.yaml` file each. Where there is none, the package's own.",
+    )
     rule_set: str = Field(default="fcpa-kr", description="Rule set of calls and checks that name none.")
     keep_days: int = Field(
         default=3650, ge=0, description="Calls and their recordings are deleted after so many days; 0: never."

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chammal_api.check.rule_shelf import RulesBroken, RuleSetUnknown, RuleShelf, read_rules
+from chammal_api.check.rule_shelf import RulesBroken, RuleSetUnknown, RuleShelf, read_rules, rules_folder
 from chammal_contracts.checks import ElementMode, Polarity, ProductType
 
 from .spoken_calls import ROOT, fcpa
@@ -161,3 +161,18 @@ def test_the_rule_set_that_comes_with_chammal_is_named_as_its_file_is() -> None:
     for path in (ROOT / "rules").glob("*.yaml"):
         assert read_rules(path).name == path.stem
         assert yaml.safe_load(path.read_text())["version"]
+
+
+def test_away_from_the_repository_the_rules_of_the_package_are_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RuleShelf(rules_folder(Path("rules")), "fcpa-kr").get() == fcpa()
+    (tmp_path / "rules").mkdir()
+    assert rules_folder(Path("rules")) == Path("rules"), "a folder of one's own counts, also an empty one"
+
+
+def test_a_folder_that_was_named_and_is_not_there_is_told_of_and_not_replaced(tmp_path: Path) -> None:
+    shelf = RuleShelf(rules_folder(tmp_path / "gone"), "fcpa-kr")
+    assert shelf.all() == []
+    assert "CHAMMAL_API_RULES_DIR" in shelf.problems[0]

@@ -26,9 +26,12 @@ from chammal_api.settings import ApiSettings
 from chammal_api.tally import Tally
 from chammal_contracts.calls import CallTranscript
 from chammal_contracts.stages import Stage
+from chammal_kit.logs import component_logger
 from chammal_kit.upstream import Upstream, UpstreamPolicy
 
 COUNT_SECONDS = 5.0
+
+log = component_logger("Calls")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
     )
     await recordings.start()
     url = settings.database_url.get_secret_value() if settings.database_url else None
+    log.info("Recordings lie in %s, calls in %s", settings.data_dir.resolve(), "the database" if url else "the same")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             aclosing(

@@ -13,6 +13,8 @@ from chammal_kit.logs import component_logger
 
 log = component_logger("Rules")
 
+RULES = Path("rules")
+"""Below the folder that the service runs in, or else of this package."""
 MAX_FILE_BYTES = 4 << 20
 _LOOK_SECONDS = 1.0
 _SHOWN_ERRORS = 3
@@ -59,6 +61,14 @@ def _told(error: ValidationError) -> str:
     rows = [f"{'.'.join(map(str, row['loc'])) or 'the file'}: {row['msg']}" for row in error.errors(include_url=False)]
     more = len(rows) - _SHOWN_ERRORS
     return "; ".join(rows[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def rules_folder(told: Path) -> Path:
+    """`told`; the rule sets that come with this package where the default folder is not there."""
+    if told != RULES or told.exists():
+        return told
+    log.info("There is no folder %s here: the rule sets of the package are in force.", told)
+    return Path(__file__).parents[1] / "rules"
 
 
 class RuleShelf:
@@ -112,7 +122,8 @@ class RuleShelf:
         try:
             paths = sorted(path for path in self._folder.iterdir() if path.suffix in (".yaml", ".yml"))
         except OSError as error:
-            missing = f"the folder of rules {self._folder.name} cannot be read: {error.strerror}"
+            told = f"the folder of rules {self._folder.name} cannot be read: {error.strerror}"
+            missing = f"{told}; CHAMMAL_API_RULES_DIR names it"
             if self._missing != missing:
                 log.error("%s", missing)
             self._missing = missing
