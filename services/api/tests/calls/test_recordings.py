@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chammal_api.calls.recordings import Recordings, _Writing
+from chammal_api.calls.recordings import Recordings
 from chammal_contracts.calls import Recording
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.problems import Problem
@@ -20,7 +21,7 @@ from chammal_kit.problems import Problem
 pytestmark = pytest.mark.anyio
 
 MEGABYTE = 1 << 20
-SOUND = b"RIFF" + bytes(range(256)) * 20
+SOUND = b"RIFF\x00\x00\x00\x00WAVE" + bytes(range(256)) * 20
 
 
 async def chunks(content: bytes, size: int = 1000) -> AsyncIterator[bytes]:
@@ -39,7 +40,7 @@ def refusal(problem: pytest.ExceptionInfo[Problem]) -> tuple[int, ErrorCode]:
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_recording_is_kept_by_what_it_holds(recordings: Recordings, streamed: bool) -> None:
     source = chunks(SOUND) if streamed else io.BytesIO(SOUND)
-    kept = await recordings.keep(source, MEGABYTE, media_type="audio/wav", filename="통화.wav")
+    kept = await recordings.keep(source, MEGABYTE, filename="통화.wav")
     assert kept.sha256 == hashlib.sha256(SOUND).hexdigest()
     assert (kept.bytes, kept.media_type, kept.filename) == (len(SOUND), "audio/wav", "통화.wav")
     assert files(recordings) == [recordings.path(kept)]
@@ -63,6 +64,35 @@ async def test_a_deleted_recording_is_gone_and_deleting_it_again_is_nothing(reco
     assert recordings._stored == 0
     with pytest.raises(FileNotFoundError):
         recordings.open(kept)
+
+
+async def test_one_that_was_deleted_with_another_call_is_kept_once_more(recordings: Recordings) -> None:
+    sound = SOUND * 1000
+    with closing(recordings.coming(1 << 30)) as incoming:
+        await incoming.take([memoryview(sound)])
+        kept = await incoming.keep("a.wav")
+        await recordings.delete(kept)
+        assert await incoming.keep("a.wav") == kept
+    assert recordings.path(kept).read_bytes() == sound
+    assert files(recordings) == [recordings.path(kept)]
+    assert (recordings._stored, recordings._coming) == (len(sound), 0)
+
+
+async def test_what_comes_in_crumbs_is_not_heaped_up(recordings: Recordings) -> None:
+    with closing(recordings.coming(MEGABYTE)) as incoming:
+        for _ in range(1000):
+            await incoming.take([b"x"])
+        assert len(incoming._waiting) < 256
+        kept = await incoming.keep()
+    assert recordings.path(kept).read_bytes() == b"x" * 1000
+
+
+async def test_who_says_much_and_sends_little_takes_no_room_from_others(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "r", max_stored_bytes=4 * MEGABYTE, min_free_bytes=0)
+    await recordings.start()
+    with closing(recordings.coming(1 << 30, expected_bytes=4 * MEGABYTE)) as slow:
+        await slow.take([b"x" * MEGABYTE])
+        await recordings.keep(chunks(b"y" * 3 * MEGABYTE, MEGABYTE), 1 << 30)
 
 
 async def test_an_empty_recording_is_refused(recordings: Recordings) -> None:
@@ -125,10 +155,11 @@ async def test_what_would_be_more_than_may_be_stored_is_refused(tmp_path: Path, 
 async def test_those_on_their_way_count_too(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path / "r", max_stored_bytes=4 * MEGABYTE, min_free_bytes=0)
     await recordings.start()
-    writing = _Writing(recordings, 1 << 30, 3 * MEGABYTE)
+    incoming = recordings.coming(1 << 30)
+    await incoming.take([b"x" * 3 * MEGABYTE])
     with pytest.raises(Problem):
         await recordings.keep(chunks(SOUND), 1 << 30, expected_bytes=2 * MEGABYTE)
-    writing.close()
+    incoming.close()
     await recordings.keep(chunks(SOUND), 1 << 30, expected_bytes=2 * MEGABYTE)
 
 
@@ -149,7 +180,7 @@ async def test_a_disk_that_fills_up_meanwhile_is_the_problem_507(
     def full(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(f"chammal_api.calls.recordings.os.{call}", full)
+    monkeypatch.setattr(f"chammal_api.calls.incoming.os.{call}", full)
     with pytest.raises(Problem) as problem:
         await recordings.keep(chunks(SOUND), MEGABYTE)
     monkeypatch.undo()
@@ -187,14 +218,15 @@ async def test_a_really_full_disk_keeps_nothing_of_it(unmounted: Path) -> None:
 
 
 async def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(recordings: Recordings) -> None:
-    living = _Writing(recordings, MEGABYTE, 0)
-    living.take(SOUND)
+    living = recordings.coming(2 * MEGABYTE)
+    sound = b"x" * MEGABYTE
+    await living.take([sound])
     (recordings.incoming / "of-the-dead").write_bytes(SOUND)
     await Recordings(recordings._folder).start()
-    sha256, size = living.finish()
+    kept = await living.keep()
     living.close()
-    assert size == len(SOUND)
-    assert [path.name for path in files(recordings)] == [sha256]
+    assert kept.bytes == len(sound)
+    assert files(recordings) == [recordings.path(kept)]
 
 
 async def test_what_was_stored_is_counted_at_start(recordings: Recordings) -> None:

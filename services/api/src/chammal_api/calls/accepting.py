@@ -1,13 +1,9 @@
 """A call becomes the store's: first its recording is kept, then the call itself, then its analysis is asked for."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from typing import BinaryIO
 
-from anyio import to_thread
-
-from chammal_api.calls.audio import HEAD_BYTES, recognised
 from chammal_api.calls.desk import CallDesk
+from chammal_api.calls.incoming import Incoming
 from chammal_api.calls.intake import IncomingCall, body_hash, new_call_id
 from chammal_api.calls.records import IdempotencyKey, KeyReused, RecordingGone
 from chammal_api.calls.stores import fetch
@@ -53,31 +49,10 @@ async def _accept(desk: CallDesk, call: IncomingCall, recording: Recording, call
 
 
 async def _keep(desk: CallDesk, call: IncomingCall, max_bytes: int) -> Recording:
+    if isinstance(call.source, Incoming):
+        return await call.source.keep(call.filename)
     if isinstance(call.source, Address):
         pieces = fetch(desk.stores, call.source, max_bytes)
-        head = b""
-        async for piece in pieces:
-            head += piece
-            if len(head) >= HEAD_BYTES:
-                break
-        return await desk.recordings.keep(
-            _after(head, pieces), max_bytes, media_type=recognised(head), filename=call.filename
-        )
-    media_type = recognised(await to_thread.run_sync(_head, call.source))
-    return await desk.recordings.keep(
-        call.source, max_bytes, expected_bytes=call.size, media_type=media_type, filename=call.filename
-    )
-
-
-def _head(file: BinaryIO) -> bytes:
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    return head
-
-
-async def _after(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for piece in pieces:
-        yield piece
+        return await desk.recordings.keep(pieces, max_bytes, filename=call.filename)
+    call.source.seek(0)
+    return await desk.recordings.keep(call.source, max_bytes, expected_bytes=call.size, filename=call.filename)

@@ -1,7 +1,7 @@
 """Reads `POST /v1/calls`: what is known of a call, and where its recording is.
 
-Every mistake is the caller's, and named. The metadata is judged before a byte of the recording is kept. The form is
-spooled to disk beyond 1 MiB.
+Every mistake is the caller's, and named. An uploaded recording is written as it comes, and is none of those that are
+kept until its metadata was judged.
 """
 
 import datetime as dt
@@ -12,18 +12,20 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from anyio import to_thread
 from pydantic import ValidationError
-from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from chammal_api.audio_root import open_recording
+from chammal_api.calls.form import MAX_FIELDS, read_form, unreadable
+from chammal_api.calls.incoming import Incoming, empty, too_large
+from chammal_api.calls.recordings import Recordings
 from chammal_api.settings import ApiSettings
 from chammal_contracts.calls import CallMetadata
 from chammal_contracts.errors import ErrorCode
@@ -65,7 +67,7 @@ class Allowed:
 class IncomingCall:
     metadata: CallMetadata
     key: str | None
-    source: BinaryIO | Address
+    source: Incoming | BinaryIO | Address
     """The recording, or the store that has it."""
     filename: str | None
     size: int
@@ -97,38 +99,51 @@ def read_key(request: Request) -> str | None:
 
 
 @asynccontextmanager
-async def read_call(request: Request, settings: ApiSettings, allowed: Allowed) -> AsyncIterator[IncomingCall]:
+async def read_call(
+    request: Request, settings: ApiSettings, recordings: Recordings, allowed: Allowed
+) -> AsyncIterator[IncomingCall]:
     """An uploaded recording, or one below the audio root, is closed when the context ends."""
     key = read_key(request)
-    is_multipart = request.headers.get("content-type", "").strip().lower().startswith("multipart/form-data")
-    limited = limit_body(request, METADATA_BYTES + (settings.max_upload_bytes if is_multipart else 0))
-    try:
-        form = await limited.form(max_files=1, max_fields=32, max_part_size=METADATA_BYTES)
-    except HTTPException as error:
-        detail = f"The form cannot be read: {error.detail} Beside the recording it may have {METADATA_BYTES:,} bytes."
-        raise Problem(400, ErrorCode.INVALID_REQUEST, detail) from None
-    try:
-        metadata = read_metadata(form)
+    with ExitStack() as stack:
+        items = await _items(request, settings, recordings, stack)
+        metadata = read_metadata(items)
         check_metadata(metadata, allowed)
-        source, filename, size = await _source(form, settings, allowed.stores)
+        source, filename, size = await _source(items, settings, allowed.stores)
+        if not isinstance(source, Address):
+            stack.callback(source.close)
+        yield IncomingCall(metadata, key, source, filename, size)
+
+
+async def _items(
+    request: Request, settings: ApiSettings, recordings: Recordings, stack: ExitStack
+) -> list[tuple[str, str | Incoming]]:
+    """Of the form. Its recording is closed with `stack`, whatever becomes of the rest."""
+    if not request.headers.get("content-type", "").strip().lower().startswith("multipart/form-data"):
         try:
-            yield IncomingCall(metadata, key, source, filename, size)
-        finally:
-            if not isinstance(source, Address):
-                source.close()
-    finally:
-        await form.close()
+            fields = await limit_body(request, METADATA_BYTES).form(max_fields=MAX_FIELDS)
+        except HTTPException as error:
+            raise unreadable(error.detail) from None
+        return [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    declared = request.headers.get("content-length", "")
+    expected = max(0, int(declared) - METADATA_BYTES) if declared.isdigit() else 0
+
+    def begin(name: str, filename: str) -> Incoming:
+        if name != "file":
+            raise _invalid("A recording is uploaded as `file`, and nothing else is a file.", {name})
+        most = settings.max_upload_bytes
+        return stack.enter_context(closing(recordings.coming(most, expected_bytes=expected, filename=filename)))
+
+    limited = limit_body(request, METADATA_BYTES + settings.max_upload_bytes)
+    return await read_form(limited, METADATA_BYTES, begin)
 
 
-def read_metadata(form: FormData) -> CallMetadata:
+def read_metadata(items: Iterable[tuple[str, str | Incoming]]) -> CallMetadata:
     """From one field `metadata` of JSON, or a field for each. Raises Problem 422."""
-    told = [(name, value) for name, value in form.multi_items() if name not in SOURCES and value != ""]
-    wrong = {name for name, value in told if not isinstance(value, str)}
-    if wrong:
-        raise _invalid("A recording is uploaded as `file`, and nothing else is a file.", wrong)
+    told = [(name, value) for name, value in items if name not in SOURCES and value != ""]
     values: dict[str, Any] = dict(told)
     if len(values) < len(told):
-        raise _invalid("A field is there twice.", {name for name in values if len(form.getlist(name)) > 1})
+        names = [name for name, _ in told]
+        raise _invalid("A field is there twice.", {name for name in values if names.count(name) > 1})
     if "metadata" in values:
         if len(values) > 1:
             raise _invalid("Send the metadata as one field `metadata` of JSON, or a field for each, not both.", values)
@@ -201,19 +216,20 @@ def _moment(told: dt.datetime) -> dt.datetime:
     return moment
 
 
-async def _source(form: FormData, settings: ApiSettings, stores: Admit) -> tuple[BinaryIO | Address, str | None, int]:
-    sent = [(name, value) for name in SOURCES for value in form.getlist(name) if value != ""]
-    if len(sent) != 1 or isinstance(sent[0][1], UploadFile) != (sent[0][0] == "file"):
+async def _source(
+    items: Iterable[tuple[str, str | Incoming]], settings: ApiSettings, stores: Admit
+) -> tuple[Incoming | BinaryIO | Address, str | None, int]:
+    sent = [(name, value) for name, value in items if name in SOURCES and value != ""]
+    if len(sent) != 1 or isinstance(sent[0][1], Incoming) != (sent[0][0] == "file"):
         raise Problem(
             422,
             ErrorCode.AUDIO_MISSING,
             "Send exactly one recording: upload it as `file`, or name it in `file_url` or `file_path`.",
         )
     name, value = sent[0]
-    if isinstance(value, UploadFile):
-        size = value.size or 0
-        _check_size(size, settings.max_upload_bytes)
-        return value.file, _filename(value.filename or ""), size
+    if isinstance(value, Incoming):
+        _check_size(value.size, settings.max_upload_bytes)
+        return value, _filename(value.filename or ""), value.size
     if name == "file_url":
         hint = "An operator adds a store to CHAMMAL_API_STORE_URLS."
         address = admit(name, value.strip(), stores, ErrorCode.FILE_URL_NOT_ALLOWED, hint)
@@ -233,15 +249,6 @@ def _check_size(size: int, most: int) -> None:
         raise empty()
     if size > most:
         raise too_large(most)
-
-
-def empty() -> Problem:
-    return Problem(400, ErrorCode.AUDIO_EMPTY, "The recording is empty (0 bytes).")
-
-
-def too_large(most: int) -> Problem:
-    detail = f"The recording is larger than {most:,} bytes (CHAMMAL_API_MAX_UPLOAD_BYTES). Split it, or compress it."
-    return Problem(413, ErrorCode.UPLOAD_TOO_LARGE, detail)
 
 
 def _filename(path: str) -> str | None:

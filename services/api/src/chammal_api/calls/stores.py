@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from chammal_api.calls.intake import too_large
+from chammal_api.calls.incoming import too_large
 from chammal_api.clients.allowed import AllowedUpstreams
 from chammal_api.clients.failure import retry_after_header, status_for
 from chammal_contracts.errors import ErrorCode

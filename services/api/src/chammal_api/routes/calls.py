@@ -159,7 +159,7 @@ async def send_call(request: Request) -> Response:
     state = state_of(request)
     desk = state["desk"]
     await desk.backlog.admit()
-    async with read_call(request, state["settings"], desk.allowed) as call:
+    async with read_call(request, state["settings"], desk.recordings, desk.allowed) as call:
         most = state["settings"].max_upload_bytes
         accepted = await unless_disconnected(request.receive, accept_call(desk, call, _caller(request), most))
     if not accepted.repeated:
