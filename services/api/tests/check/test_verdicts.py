@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from chammal_api.check.check import Checker, score_of, totals_of
 from chammal_api.check.evidence import letters
 from chammal_api.check.findings import JudgeOutcome, ModelFinding
+from chammal_api.check.keywords import run_rules
 from chammal_api.check.rule_shelf import RuleShelf
-from chammal_api.check.rules import Question, RuleSet
+from chammal_api.check.rules import Element, Question, RuleSet
+from chammal_api.check.verdicts import Case, decide
 from chammal_api.outcome import Outcome
 from chammal_contracts.checks import (
     CheckRequest,
@@ -74,6 +76,10 @@ def checked(request: CheckRequest, judge: Table = NOBODY) -> CheckResult:
 
 def element(name: str, request: CheckRequest, judge: Table = NOBODY) -> ElementResult:
     return next(one for one in checked(request, judge).elements if one.id == name)
+
+
+def fcpa_element(name: str) -> Element:
+    return next(one for one in fcpa().elements if one.id == name)
 
 
 def said(*ids: str, quote: str | None = None) -> ModelFinding:
@@ -162,12 +168,27 @@ def test_the_model_is_not_believed_where_the_sentence_denies_it() -> None:
     assert found.needs_human
 
 
-@pytest.mark.parametrize(("name", "needs_human"), [("EXP-10", True), ("SUIT-03", True), ("SOL-02", False)])
-def test_some_suspicions_always_need_a_human(name: str, *, needs_human: bool) -> None:
-    request = call("a:수익이 난 적밖에 없는 상품이에요.")
-    found = element(name, request, Table({name: said("u0")}, default=NOT_SAID))
-    assert found.verdict is Verdict.SUSPECTED
-    assert found.needs_human is needs_human
+@pytest.mark.parametrize(
+    "name", [one.id for one in fcpa().elements if one.polarity is Polarity.MUST_NOT and one.asks_model]
+)
+def test_a_suspicion_that_the_model_alone_has_needs_a_human_and_says_so(name: str) -> None:
+    product = next(iter(fcpa_element(name).when.products))
+    request = call("a:오늘 드릴 말씀이 조금 있습니다.", product=product)
+    found = element(name, request, Table({name: said("u0", quote="오늘 드릴 말씀이 조금 있습니다")}, default=NOT_SAID))
+    assert (found.verdict, found.judge) == (Verdict.SUSPECTED, Judge.MODEL)
+    assert found.needs_human
+    assert found.reason is not None
+    assert "언어모델만" in found.reason
+
+
+def test_a_suspicion_of_a_rule_needs_no_human_unless_the_element_says_so() -> None:
+    request = call("a:원금이 보장됩니다.")
+    found = element("SOL-01", request)
+    assert (found.verdict, found.needs_human, found.reason) == (Verdict.SUSPECTED, False, None)
+    strict = fcpa_element("SOL-01").model_copy(update={"human": True})
+    rules = run_rules(fcpa(), request)
+    found = decide(strict, Case(request, 0.5, rules), rules["SOL-01"], {})
+    assert (found.needs_human, found.reason) == (True, "사람이 확인해야 하는 항목입니다")
 
 
 def test_what_must_be_confirmed_needs_the_customers_answer() -> None:
@@ -311,6 +332,9 @@ def test_whatever_the_model_says_no_verdict_rests_on_words_that_are_not_there(
             assert evidence.speaker is texts[evidence.utterance_id].speaker
         if one.verdict is Verdict.SUSPECTED and one.mode is not ElementMode.METADATA:
             assert one.evidence
+        if one.verdict is Verdict.SUSPECTED and one.judge is Judge.MODEL:
+            assert one.needs_human
+            assert "언어모델만" in (one.reason or "")
         if one.verdict in (Verdict.MET, Verdict.PARTLY_MET) and one.polarity is not Polarity.MUST_NOT:
             assert one.evidence
         assert one.verdict is not Verdict.NOT_EVALUATED or one.reason

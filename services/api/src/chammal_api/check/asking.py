@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, TypeVar
 
 from chammal_api.clients.completion import Completed, complete, gateway_attempts
@@ -107,35 +108,37 @@ def _wait_for(error: UpstreamError) -> float | None:
 
 
 class Tally:
-    """Attempts of one kind are one row, with their seconds added: a long call takes hundreds of questions."""
+    """Attempts of one kind are one row, with their seconds added: a long call takes hundreds of questions. The stage's
+    own seconds are those that a clock on the wall shows from here on, since questions are asked side by side."""
 
-    def __init__(self, stage: Stage, upstream: Upstream) -> None:
+    def __init__(self, stage: Stage, upstream: Upstream, clock: Callable[[], float] = perf_counter) -> None:
         self._stage = stage
         self._upstream = upstream
+        self._clock = clock
+        self._began = clock()
         self._rows: dict[_Kind, Attempt] = {}
         self._answers: Counter[tuple[str, str]] = Counter()
         self._fallbacks = 0
         self._failures: list[UpstreamError] = []
-        self._seconds = 0.0
 
     def answered(self, done: Completed[Any]) -> None:
         self._answers[done.provenance.backend, done.provenance.model] += 1
         self._fallbacks += not done.first_choice
-        self._note(done.provenance.attempts, done.seconds)
+        self._note(done.provenance.attempts)
 
     def failed(self, error: UpstreamError) -> None:
         self._failures.append(error)
-        self._note(gateway_attempts(error) or error.attempts, error.seconds)
+        self._note(gateway_attempts(error) or error.attempts)
 
     def report(self, answered: int, asked: int, what: str) -> StageReport:
         """`ok`: all from the first choice, or nothing had to be asked. `degraded`: a fall-back answered some, or, with
-        an `error_type`, some got no answer. `dummy`: nobody answered anything that was asked. Seconds are those of all
-        questions, side by side or not."""
+        an `error_type`, some got no answer. `dummy`: nobody answered anything that was asked."""
+        seconds = self._clock() - self._began
         if self._failures and not (answered and self._answers):
             failed: Outcome[None] = failed_stage(self._stage, self._failures[-1], self._upstream.breaker.state)
-            return failed.report.model_copy(update={"attempts": list(self._rows.values()), "seconds": self._seconds})
+            return failed.report.model_copy(update={"attempts": list(self._rows.values()), "seconds": seconds})
         if not self._answers:
-            return StageReport(stage=self._stage, status=StageStatus.OK, backend=RULES, seconds=self._seconds)
+            return StageReport(stage=self._stage, status=StageStatus.OK, backend=RULES, seconds=seconds)
         (backend, model), _ = self._answers.most_common(1)[0]
         complete = answered == asked
         last = self._failures[-1] if self._failures and not complete else None
@@ -146,13 +149,12 @@ class Tally:
             model=model,
             attempts=list(self._rows.values()),
             breaker=self._upstream.breaker.state,
-            seconds=self._seconds,
+            seconds=seconds,
             error_type=last.failure if last else None,
             error=f"{asked - answered} of {asked} {what} got no answer: {describe(last)}" if last else None,
         )
 
-    def _note(self, attempts: list[Attempt], seconds: float) -> None:
-        self._seconds += seconds
+    def _note(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
             kind = (attempt.backend, attempt.outcome, attempt.error_type, attempt.http_status)
             row = self._rows.get(kind)

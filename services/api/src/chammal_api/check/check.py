@@ -45,11 +45,11 @@ class Checker:
         try:
             rules = self.shelf.get(request.rule_set)
         except RuleSetUnknown as unknown:
-            return Outcome(None, _report(StageStatus.DUMMY, started, error=str(unknown), error_type="rule_set_unknown"))
+            return Outcome(None, _report(StageStatus.DUMMY, error=str(unknown), error_type="rule_set_unknown"))
         found = await asyncio.to_thread(run_rules, rules, request)
         questions = open_questions(rules, request, found)
         case = Case(request, rules.low_confidence, found)
-        asked = await self._ask(rules, case, questions, agent, started)
+        asked = await self._ask(rules, case, questions, agent)
         case.model_was_there = asked.report.status in _REAL
         findings = asked.findings if case.model_was_there else {}
         elements = [decide(element, case, found.get(element.id), findings) for element in rules.elements]
@@ -66,7 +66,7 @@ class Checker:
             prompt_version=asked.prompt_version if findings else None,
             reason=asked.report.error,
         )
-        return Outcome(result, asked.report)
+        return Outcome(result, asked.report.model_copy(update={"seconds": perf_counter() - started}))
 
     async def _ask(
         self,
@@ -74,14 +74,13 @@ class Checker:
         case: Case,
         questions: Sequence[Question],
         agent: NamedAgent | None,
-        started: float,
     ) -> JudgeOutcome:
         if case.is_empty:
-            return JudgeOutcome({}, _report(StageStatus.SKIPPED, started, error="no transcript"))
+            return JudgeOutcome({}, _report(StageStatus.SKIPPED, error="no transcript"))
         if not case.request.model:
-            return JudgeOutcome({}, _report(StageStatus.SKIPPED, started, error="the language model is not asked for"))
+            return JudgeOutcome({}, _report(StageStatus.SKIPPED, error="the language model is not asked for"))
         if not questions:
-            return JudgeOutcome({}, _report(StageStatus.OK, started, backend=RULES))
+            return JudgeOutcome({}, _report(StageStatus.OK, backend=RULES))
         judge = self._judge
         if agent is not None and self._agents is not None:
             judge = AgentJudge(self._agents, agent, judge)
@@ -136,7 +135,6 @@ def _status(case: Case, missing: int) -> CheckStatus:
 
 def _report(
     status: StageStatus,
-    started: float,
     *,
     backend: str | None = None,
     error: str | None = None,
@@ -146,7 +144,6 @@ def _report(
         stage=Stage.ANALYSIS,
         status=status,
         backend=backend,
-        seconds=perf_counter() - started,
         error=error,
         error_type=error_type,
     )

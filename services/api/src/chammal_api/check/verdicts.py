@@ -207,13 +207,20 @@ def _decided(element: Element, case: Case, seen: Sequence[_Seen], parts: Sequenc
         )
         reasons = [f"확인되지 않은 부분: {', '.join(missing)}", *reasons] if missing else reasons
         human = human or any(one.state is _State.UNKNOWN for one in seen)
-    if element.human and verdict is Verdict.SUSPECTED:
+    if verdict is Verdict.SUSPECTED and (why := _for_a_person(element, said)) is not None:
         human = True
-        reasons.append("사람이 확인해야 하는 항목입니다")
+        reasons.append(why)
     if case.doubts(evidence) if evidence else case.is_doubtful:
         human, confidence = True, confidence * IN_DOUBT
         reasons.append("음성 인식의 신뢰도가 낮은 구간입니다")
     return _result(element, verdict, confidence, _joined(reasons), evidence, human, _judge(told))
+
+
+def _for_a_person(element: Element, said: Sequence[_Seen]) -> str | None:
+    """Why a suspicion is only that until a person has looked; None where a rule found it and the element allows it."""
+    if all(one.judge is Judge.MODEL for one in said):
+        return "언어모델만 찾은 위반의심이므로 사람이 확인해야 합니다"
+    return "사람이 확인해야 하는 항목입니다" if element.human else None
 
 
 def _each_once(evidence: Iterable[Evidence]) -> list[Evidence]:
