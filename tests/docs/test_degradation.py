@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from chammal_api.check.rule_shelf import read_rules
 from chammal_api.clients.failure import retry_after_header, status_for
+from chammal_api.elements import elements_of
 from chammal_api.outcome import Outcome, skipped
 from chammal_api.result import build_result, degraded_header
 from chammal_contracts.asr import Transcription
@@ -13,7 +15,9 @@ from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import AttemptOutcome, BreakerState, FailureType, Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import Finding
 
-PAGE = (Path(__file__).parents[2] / "docs" / "degradation.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "degradation.md").read_text(encoding="utf-8")
+ELEMENTS = elements_of(read_rules(ROOT / "rules" / "fcpa-kr.yaml"))
 TIMEOUTS = {FailureType.READ_TIMEOUT, FailureType.CONNECT_TIMEOUT, FailureType.DEADLINE_EXCEEDED}
 UNUSABLE = {
     FailureType.HTTP_ERROR, FailureType.INVALID_RESPONSE, FailureType.RESPONSE_TOO_LARGE, FailureType.CONNECTION_LOST,
@@ -71,7 +75,7 @@ def no_analysis() -> Outcome[object]:
 
 
 def test_without_a_transcript_there_is_a_dummy_with_its_reason_and_nothing_else() -> None:
-    result = build_result(heard(None), skipped(Stage.ANALYSIS, "no transcript"), check_asked=True)
+    result = build_result(heard(None), skipped(Stage.ANALYSIS, "no transcript"), ELEMENTS)
     assert (result.success, result.is_dummy, result.is_agent_dummy, result.is_partial_failure) == (
         False, True, False, False,
     )  # fmt: skip
@@ -81,7 +85,7 @@ def test_without_a_transcript_there_is_a_dummy_with_its_reason_and_nothing_else(
 
 
 def test_without_an_analysis_there_is_a_partial_failure_and_every_element_is_not_evaluated() -> None:
-    result = build_result(heard("안녕하세요."), no_analysis(), check_asked=True)  # type: ignore[arg-type]
+    result = build_result(heard("안녕하세요."), no_analysis(), ELEMENTS)  # type: ignore[arg-type]
     assert (result.success, result.is_dummy, result.is_agent_dummy, result.is_partial_failure) == (
         True, False, True, True,
     )  # fmt: skip
@@ -94,12 +98,12 @@ def test_without_an_analysis_there_is_a_partial_failure_and_every_element_is_not
 
 
 def test_silence_is_a_real_transcript() -> None:
-    result = build_result(heard(""), skipped(Stage.ANALYSIS, "the transcript is empty"), check_asked=False)
+    result = build_result(heard(""), skipped(Stage.ANALYSIS, "the transcript is empty"), None)
     assert (result.success, result.is_dummy, result.text) == (True, False, "")
     assert degraded_header(result.stages) is None
 
 
 def test_the_flags_are_derived_in_one_place() -> None:
-    sources = Path(__file__).parents[2].glob("services/api/src/**/*.py")
+    sources = ROOT.glob("services/api/src/**/*.py")
     setters = [path.name for path in sources if re.search(r"is_(agent_)?dummy=", path.read_text(encoding="utf-8"))]
     assert setters == ["result.py"]

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from chammal_api.elements import ELEMENTS, SYSTEM_PROMPT, judge, sentences_of, user_prompt
+from chammal_api.calls.utterances import to_transcript
+from chammal_api.check.evidence import letters, sentences
+from chammal_api.check.prompts import FIND_SYSTEM
+from chammal_api.elements import ASKED, SUMMARY, ShortCheck
+from chammal_contracts.asr import Transcription
 from chammal_contracts.transcribe import Finding, TranscribeResult
+
+from .check.spoken_calls import fcpa
 
 GREETING = "안녕하세요, 참말증권 김상담입니다."
 ATTACKS = (
@@ -25,45 +31,51 @@ ATTACKS = (
 )
 
 
+RULES = fcpa()
+
+
+def check_of(said: str) -> ShortCheck:
+    heard = Transcription(language="ko", duration=9, text=said, model="whisper-base")
+    return ShortCheck(RULES, to_transcript(heard).utterances)
+
+
 def fenced(prompt: str) -> str:
-    found = re.fullmatch(r"<transcript>\n(.*)\n</transcript>\n\n찾을 문장:\n.*", prompt, re.DOTALL)
+    found = re.fullmatch(r"<transcript>\n(.*)\n</transcript>\n\n찾을 내용:\n.*", prompt, re.DOTALL)
     assert found
     return found[1]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_is_said_neither_ends_its_fence_nor_begins_a_line_or_a_number_of_its_own(attack: str) -> None:
-    sentences = sentences_of(f"{GREETING} {attack} 감사합니다.")
-    lines = fenced(user_prompt(sentences)).splitlines()
-    assert len(lines) == len(sentences)
+    said = f"{GREETING} {attack} 감사합니다."
+    lines = fenced(check_of(said).messages[1]["content"]).splitlines()
+    assert len(lines) == len(sentences(said))
     for number, line in enumerate(lines, 1):
-        assert line.startswith(f"[{number}] ")
+        assert line.startswith(f"[{number}] 화자: ")
         assert not set(line.removeprefix(f"[{number}] ")) & set("<>[]＜＞［］")
 
 
 @given(st.text(max_size=200) | st.lists(st.sampled_from([*ATTACKS, "\n", "[9] ", "<"]), max_size=6).map("".join))
 def test_of_any_words_each_sentence_is_one_numbered_line(said: str) -> None:
-    sentences = sentences_of(said)
-    lines = fenced(user_prompt(sentences)).splitlines() if sentences else []
-    assert [line.split(" ")[0] for line in lines] == [f"[{n}]" for n in range(1, len(sentences) + 1)]
+    lines = fenced(check_of(said).messages[1]["content"]).splitlines() if said.strip() else []
+    assert [line.split(" ")[0] for line in lines] == [f"[{n}]" for n in range(1, len(lines) + 1)]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_model_that_obeys_can_still_show_nothing_but_what_was_said(attack: str) -> None:
     """It was told to find everything met. What it names is shown with its verdict, for a person to see."""
     transcript = f"{GREETING} {attack}"
-    sentences = sentences_of(transcript)
-    obeying: dict[str, Any] = {element.id: len(sentences) for element in ELEMENTS} | {"SOL-01": 0}
-    for finding in judge(obeying, transcript).elements:
+    obeying: dict[str, Any] = dict.fromkeys(ASKED, len(sentences(transcript))) | {"SOL-01": 0}
+    for finding in check_of(transcript).judge(obeying).elements:
         if finding.id == "SOL-01":
             continue
         assert finding.verdict in {Finding.MET, Finding.NOT_EVALUATED}
-        assert finding.quote is None or finding.quote == sentences[-1]
+        assert finding.quote is None or letters(finding.quote) in letters(transcript)
 
 
 def test_words_that_an_attack_puts_into_a_models_mouth_are_no_evidence() -> None:
     claim = {"verdict": "충족", "quote": "원금 손실이 발생할 수 있습니다"}
-    found = {f.id: f.verdict for f in judge({"EXP-02": claim}, f"{GREETING} 원금은 안전합니다.").elements}
+    found = {f.id: f.verdict for f in check_of(f"{GREETING} 원금은 안전합니다.").judge({"EXP-02": claim}).elements}
     assert found["EXP-02"] is Finding.NOT_EVALUATED
 
 
@@ -90,7 +102,7 @@ def test_the_model_is_given_no_tool_and_what_was_said_only_inside_the_fence(clie
     sent = json.loads(mesh.calls("/v1/chat/completions")[0]["body"])
     assert set(sent) == {"model", "temperature", "max_tokens", "messages", "response_format"}
     system, user = sent["messages"]
-    assert system == {"role": "system", "content": SYSTEM_PROMPT}
+    assert system == {"role": "system", "content": f"{FIND_SYSTEM}\n{SUMMARY}"}
     assert user["role"] == "user"
     assert GREETING in fenced(user["content"])
     assert "참말증권" not in user["content"].replace(fenced(user["content"]), "")
@@ -105,5 +117,5 @@ def test_an_answer_changes_nothing_but_the_analysis(client: TestClient, mesh: An
     result = ask(client, mesh, GREETING, answer)
     assert (result.success, result.is_dummy, result.text, len(result.stages)) == (True, False, GREETING, 2)
     assert result.incomplete_elements is not None
-    assert [e.id for e in result.incomplete_elements.elements] == [element.id for element in ELEMENTS]
+    assert [e.id for e in result.incomplete_elements.elements] == list(ASKED)
     assert {seen["path"] for seen in mesh.seen} == {"/v1/audio/transcriptions", "/v1/chat/completions"}

@@ -6,7 +6,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from chammal_api.app import create
-from chammal_api.elements import ELEMENTS
 from chammal_api.settings import ApiSettings
 from chammal_contracts.transcribe import Finding, TranscribeResult
 
@@ -21,14 +20,15 @@ ANSWER = json.dumps(
         "summary": "상담원이 상품을 설명했다.",
         "elements": {
             "TM-01": 1,
-            "EXP-02": {"verdict": "충족", "quote": "꾸며 낸 말은 없습니다"},
-            "EXP-07": 0,
+            "EXP-02": 0,
+            "EXP-07": {"verdict": "충족", "quote": "꾸며 낸 말은 없습니다"},
             "EXP-09": 3,
             "SOL-01": 0,
         },
     },
     ensure_ascii=False,
 )
+KEYS = ["q1", "q2", "q3", "q4", "q5"]
 FIELDS = {
     "success", "text", "duration", "language", "error", "error_type", "backend", "is_dummy", "dummy_reason",
     "incomplete_elements", "agent_analysis", "agent_type", "is_agent_dummy", "agent_dummy_reason",
@@ -56,7 +56,8 @@ def test_a_call_comes_back_with_transcript_verdicts_and_stages(client: TestClien
     assert result.incomplete_elements is not None
     verdicts = {e.id: e.verdict for e in result.incomplete_elements.elements}
     assert verdicts["TM-01"] is Finding.MET
-    assert verdicts["EXP-02"] is Finding.NOT_EVALUATED, "its quote is not in the transcript"
+    assert verdicts["EXP-02"] is Finding.MET, "a rule finds what the model does not"
+    assert verdicts["EXP-07"] is Finding.NOT_EVALUATED, "its quote is not in the transcript"
 
 
 def test_the_recording_and_the_language_reach_the_recogniser(client: TestClient, mesh: Mesh) -> None:
@@ -78,15 +79,19 @@ def test_what_the_recogniser_may_be_told_reaches_it(client: TestClient, mesh: Me
     assert {"hotwords", "normalise"}.isdisjoint(form)
 
 
+def segment(number: int, speaker: str, text: str) -> dict[str, Any]:
+    return {
+        "id": number, "start": number * 4.0, "end": number * 4.0 + 3, "text": text, "temperature": 0.0,
+        "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0, "confidence": 0.9, "speaker": speaker,
+    }  # fmt: skip
+
+
 SPLIT = {
-    **transcription("agent: 안녕하세요 참말증권 김상담입니다. 이해하셨나요?\ncustomer: 네. 이해했습니다."),
+    **transcription("agent: 참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?\ncustomer: 네. 큰돈을 버는 상품이군요."),
     "channels": "split",
     "segments": [
-        {
-            "id": 0, "start": 0.0, "end": 4.0, "text": "안녕하세요 참말증권 김상담입니다. 이해하셨나요?",
-            "temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0,
-            "confidence": 0.9, "speaker": "agent",
-        },
+        segment(0, "agent", "참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?"),
+        segment(1, "customer", "네. 큰돈을 버는 상품이군요."),
     ],
     "suspect": [
         {
@@ -102,7 +107,7 @@ def test_who_said_what_and_what_is_doubted_come_back(client: TestClient, mesh: M
     result = post(client, channels="split")
     assert result.text == SPLIT["text"]
     assert result.channels == "split"
-    assert [(s.speaker, s.confidence) for s in result.segments] == [("agent", 0.9)]
+    assert [(s.speaker, s.confidence) for s in result.segments] == [("agent", 0.9), ("customer", 0.9)]
     assert [(s.speaker, s.reason, s.dropped) for s in result.suspect] == [("customer", "phantom", True)]
     assert (result.success, result.is_dummy) == (True, False)
 
@@ -110,21 +115,60 @@ def test_who_said_what_and_what_is_doubted_come_back(client: TestClient, mesh: M
 def test_a_call_in_two_channels_is_analysed_with_its_speakers(client: TestClient, mesh: Mesh) -> None:
     mesh.says(STT, SPLIT)
     claims: dict[str, Any] = {
-        "TM-01": 1,
-        "EXP-02": {"verdict": "충족", "quote": "김상담입니다. 이해하셨나요? 네. 이해했습니다"},
+        "TM-01": {"verdict": "충족", "quote": "참말 김상담이라고"},
+        "EXP-02": 2,
         "EXP-07": {"verdict": "충족", "quote": "customer: 네"},
-        "EXP-09": 3,
-        "SOL-01": 0,
+        "EXP-09": 1,
+        "SOL-01": 2,
     }
     mesh.says(LLM, completion(json.dumps({"summary": "설명했다.", "elements": claims})))
     result = post(client, channels="split", **CHECK)
-    assert "[3] customer: 네." in json.loads(mesh.calls(LLM)[0]["body"])["messages"][1]["content"]
+    sent = json.loads(mesh.calls(LLM)[0]["body"])["messages"][1]["content"]
+    assert "[2] 고객: 네. 큰돈을 버는 상품이군요." in sent
     assert result.incomplete_elements is not None
     found = {e.id: (e.verdict, e.quote) for e in result.incomplete_elements.elements}
-    assert found["TM-01"] == (Finding.MET, "agent: 안녕하세요 참말증권 김상담입니다.")
-    assert found["EXP-02"][0] is Finding.MET, "an agent's quote may leave out who spoke"
+    assert found["TM-01"] == (Finding.MET, "참말 김상담이라고 불러 주세요.")
+    assert found["EXP-02"][0] is Finding.NOT_EVALUATED, "a customer explains nothing"
     assert found["EXP-07"][0] is Finding.NOT_EVALUATED, "the name of a speaker proves nothing"
-    assert found["EXP-09"][0] is Finding.NOT_EVALUATED
+    assert found["EXP-09"] == (Finding.MET, "참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?")
+    assert found["SOL-01"][0] is Finding.NOT_EVALUATED, "a customer promises nothing"
+
+
+def test_what_the_gateway_is_asked_is_one_short_question(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, transcription())
+    mesh.says(LLM, completion(json.dumps({"summary": "설명했다.", "elements": dict.fromkeys(KEYS, 0)})))
+    result = post(client, **CHECK)
+    (asked,) = [json.loads(seen["body"]) for seen in mesh.calls(LLM)]
+    schema = asked["response_format"]["json_schema"]["schema"]
+    assert list(schema["properties"]["elements"]["properties"]) == KEYS
+    assert asked["max_tokens"] == 400
+    assert result.incomplete_elements is not None
+    assert Finding.NOT_EVALUATED not in {element.verdict for element in result.incomplete_elements.elements}
+
+
+def test_numbers_of_persons_are_masked_before_a_model_is_asked(client: TestClient, mesh: Mesh) -> None:
+    heard = {**SPLIT, "segments": [segment(0, "customer", "제 전화는 010-1234-5678이에요.")]}
+    mesh.says(STT, heard)
+    mesh.says(LLM, completion(ANSWER))
+    post(client, **CHECK)
+    sent = mesh.calls(LLM)[0]["body"].decode()
+    assert "1234" not in sent
+    assert "***-****-****" in sent
+
+
+def test_without_a_rule_set_the_transcript_comes_and_no_element_passes(
+    settings: ApiSettings, mesh: Mesh, tmp_path: Path
+) -> None:
+    mesh.says(STT, transcription())
+    with TestClient(create(settings.model_copy(update={"rules_dir": tmp_path}))) as client:
+        result = post(client, **CHECK)
+        readiness = client.get("/ready").json()
+    assert (result.success, result.text, result.is_partial_failure) == (True, TRANSCRIPT, True)
+    assert (result.stages[1].status, result.stages[1].error_type) == ("dummy", "rule_set_unknown")
+    assert result.incomplete_elements is not None
+    assert (result.incomplete_elements.evaluated, result.incomplete_elements.elements) == (False, [])
+    assert "no rule set" in json.dumps(readiness)
+    assert mesh.calls(LLM) == []
 
 
 def test_auto_leaves_the_language_to_the_recogniser(client: TestClient, mesh: Mesh) -> None:
@@ -378,7 +422,3 @@ def test_failures_are_totalled_by_stage(client: TestClient, mesh: Mesh) -> None:
 def test_the_committed_openapi_document_is_the_one_that_is_served() -> None:
     committed = json.loads((Path(__file__).parents[1] / "openapi.json").read_text(encoding="utf-8"))
     assert create(ApiSettings()).openapi() == committed, "run: python -m chammal_api --openapi > openapi.json"
-
-
-def test_elements_are_named_once() -> None:
-    assert len({e.id for e in ELEMENTS}) == len(ELEMENTS)

@@ -1,9 +1,8 @@
 """What an agent said of a call, whoever the agent was."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from chammal_api.elements import judge
+from chammal_api.elements import ShortCheck
 from chammal_contracts.transcribe import AgentAnalysis, AgentType, ElementsCheck
 
 
@@ -14,8 +13,8 @@ class Analysis:
     check: ElementsCheck | None
 
 
-def read_analysis(answer: object, transcript: str, agent_type: AgentType, model: str | None) -> Analysis:
-    """From `{"summary": …, "elements": {id: answer}}`, see `elements.judge`; `elements` may be missing.
+def read_analysis(answer: object, check: ShortCheck, agent_type: AgentType, model: str | None) -> Analysis:
+    """From `{"summary": …, "elements": {id: answer}}`, see `ShortCheck.judge`; `elements` may be missing.
 
     Raises ValueError when there is no summary to be had: an answer of another shape is no answer.
     """
@@ -27,9 +26,8 @@ def read_analysis(answer: object, transcript: str, agent_type: AgentType, model:
     elements = answer.get("elements")
     if elements is not None and not isinstance(elements, dict):
         raise ValueError("the answer's elements are not an object keyed by element id")
-    answers: dict[str, Any] | None = elements
     return Analysis(
         AgentAnalysis(summary=summary.strip(), model=model),
         agent_type,
-        judge(answers, transcript) if answers is not None else None,
+        check.judge(elements) if elements is not None else None,
     )

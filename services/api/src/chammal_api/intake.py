@@ -13,12 +13,13 @@ from starlette.requests import Request
 
 from chammal_api.audio_root import open_recording
 from chammal_api.clients.agents import Agents
+from chammal_api.clients.named_agent import NamedAgent
 from chammal_api.settings import ApiSettings
 from chammal_contracts import headers as wire
 from chammal_contracts.asr import Channels
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.transcribe import AgentRequestFormat, OnFailure
-from chammal_kit.address import Address, AddressError
+from chammal_kit.address import AddressError
 from chammal_kit.body_limit import limit_body
 from chammal_kit.problems import Problem
 
@@ -44,13 +45,12 @@ class CallRequest:
     hotwords: str
     normalise: bool
     check_elements: bool
-    agent_url: Address | None
-    agent_format: AgentRequestFormat
+    agent: NamedAgent | None
     on_failure: OnFailure
 
     @property
     def wants_analysis(self) -> bool:
-        return self.check_elements or self.agent_url is not None
+        return self.check_elements or self.agent is not None
 
 
 @asynccontextmanager
@@ -97,10 +97,7 @@ def _parse(form: FormData, request: Request, audio: UploadFile, settings: ApiSet
         hotwords=_hotwords(form),
         normalise=_boolean(form, "normalise"),
         check_elements=_boolean(form, "incomplete_elements_check"),
-        agent_url=_agent_url(form, agents),
-        agent_format=_choice(
-            "agent_request_format", _text(form, "agent_request_format"), AgentRequestFormat.PROMPT_BASED
-        ),
+        agent=_agent(form, agents),
         on_failure=_choice("on_failure", on_failure, OnFailure.DUMMY),
     )
 
@@ -110,16 +107,20 @@ def _text(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _agent_url(form: FormData, agents: Agents) -> Address | None:
-    text = _text(form, "agent_url")
+def _agent(form: FormData, agents: Agents) -> NamedAgent | None:
+    url, default = _text(form, "agent_url"), AgentRequestFormat.PROMPT_BASED
+    request_format = _choice("agent_request_format", _text(form, "agent_request_format"), default)
+    if not url:
+        return None
     try:
-        return agents.admit(text) if text else None
+        agents.admit(url)
     except AddressError as error:
         raise Problem(
             403,
             ErrorCode.AGENT_URL_NOT_ALLOWED,
             f"agent_url: {error} An operator adds an agent to CHAMMAL_API_AGENT_URLS.",
         ) from None
+    return NamedAgent(url, request_format)
 
 
 def _hotwords(form: FormData) -> str:

@@ -1,6 +1,9 @@
 """The flat flags of the original interface, derived from the stage reports. Nowhere else."""
 
+from collections.abc import Sequence
+
 from chammal_api.analysis import Analysis
+from chammal_api.check.rules import Element
 from chammal_api.elements import not_evaluated
 from chammal_api.outcome import Outcome
 from chammal_contracts.asr import Transcription
@@ -10,13 +13,18 @@ from chammal_contracts.transcribe import AgentType, TranscribeResult
 _REAL = frozenset({StageStatus.OK, StageStatus.DEGRADED})
 
 
-def build_result(stt: Outcome[Transcription], analysis: Outcome[Analysis], *, check_asked: bool) -> TranscribeResult:
-    """A verdict is never made from a dummy: without an analysis every element is 판정불가."""
+def build_result(
+    stt: Outcome[Transcription], analysis: Outcome[Analysis], checked: Sequence[Element] | None
+) -> TranscribeResult:
+    """A verdict is never made from a dummy: without an analysis every element is 판정불가.
+
+    `checked`: None where nobody asked for a check.
+    """
     heard, judged = stt.report, analysis.report
     agent_failed = judged.status is StageStatus.DUMMY
-    elements = analysis.value.check if analysis.value else None
-    if check_asked and elements is None:
-        elements = not_evaluated(judged.error or "not analysed")
+    check = analysis.value.check if analysis.value else None
+    if checked is not None and check is None:
+        check = not_evaluated(checked, judged.error or "the analysis says nothing of the elements")
     said = stt.value
     return TranscribeResult(
         success=heard.status in _REAL,
@@ -28,7 +36,7 @@ def build_result(stt: Outcome[Transcription], analysis: Outcome[Analysis], *, ch
         backend=heard.backend,
         is_dummy=heard.status is StageStatus.DUMMY,
         dummy_reason=heard.error if heard.status is StageStatus.DUMMY else None,
-        incomplete_elements=elements if check_asked else None,
+        incomplete_elements=check if checked is not None else None,
         agent_analysis=analysis.value.answer if analysis.value else None,
         agent_type=AgentType.DUMMY if agent_failed else (analysis.value.agent_type if analysis.value else None),
         is_agent_dummy=agent_failed,

@@ -137,3 +137,13 @@ async def test_utterances_have_ids_speakers_and_times(mesh: Any, stt: Upstream) 
         ("u3", Speaker.UNKNOWN, "음"),
     ]
     assert (transcript.utterances[0].start, transcript.utterances[0].confidence) == (0.0, 0.9)
+
+
+async def test_of_a_recogniser_that_tells_no_segments_each_sentence_is_an_utterance(mesh: Any, stt: Upstream) -> None:
+    answers(mesh, events(done({**whole(), "text": "안녕하세요. 참말증권입니다.\n네."})))
+    transcript = to_transcript((await ask(stt)).value)
+    assert [(u.id, u.text, u.start) for u in transcript.utterances] == [
+        ("u1", "안녕하세요.", None),
+        ("u2", "참말증권입니다.", None),
+        ("u3", "네.", None),
+    ]

@@ -1,5 +1,6 @@
 """The external agent as judge of a call: its claims are verified by the same code, and the gateway is its fall-back."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,7 @@ class AgentJudge:
 
 def prompt_for(lines: Sequence[Line], questions: Sequence[Question]) -> str:
     wanted = "\n".join(f"- {question.id}: {plain(question.looks_for)}" for question in questions)
-    shape = '{"summary": "…", "elements": {"' + questions[0].id + '": 0}}'
+    shape = json.dumps({"summary": "…", "elements": {one.id: 0 for one in questions[:1]}}, ensure_ascii=False)
     return f"{FIND_SYSTEM}\n\n{fence(lines)}\n\n찾을 내용:\n{wanted}\n\n다음 모양의 JSON으로만 답하십시오: {shape}"
 
 
@@ -59,7 +60,13 @@ def read_claims(
     elements = answer.get("elements") if isinstance(answer, dict) else None
     if not isinstance(elements, dict) or not elements:
         raise ValueError("the answer has no elements")
-    claims: Mapping[str, Any] = elements
+    return findings_of(elements, questions, lines, utterances)
+
+
+def findings_of(
+    claims: Mapping[str, Any], questions: Sequence[Question], lines: Sequence[Line], utterances: Sequence[Utterance]
+) -> dict[str, ModelFinding]:
+    """By id of question, for those of which something was said that can be read."""
     found = {
         question.id: _claim(claims.get(question.id, claims.get(question.element)), question, lines, utterances)
         for question in questions
@@ -71,10 +78,12 @@ def _claim(
     claim: object, question: Question, lines: Sequence[Line], utterances: Sequence[Utterance]
 ) -> ModelFinding | None:
     if isinstance(claim, int) and not isinstance(claim, bool):
-        if not 0 <= claim <= len(lines):
+        if claim == 0:
+            return _not_said()
+        if not 0 < claim <= len(lines):
             return None
         line = lines[claim - 1]
-        return ModelFinding(True, (line.utterance_id,), line.text, CONFIDENCE) if claim else _not_said()
+        return ModelFinding(True, (line.utterance_id,), line.text, CONFIDENCE)
     if not isinstance(claim, dict):
         return None
     verdict, quote = claim.get("verdict"), claim.get("quote")

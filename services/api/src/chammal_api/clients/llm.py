@@ -3,7 +3,7 @@
 from chammal_api.analysis import Analysis, read_analysis
 from chammal_api.clients.completion import complete, gateway_attempts
 from chammal_api.clients.failure import failed_stage
-from chammal_api.elements import SYSTEM_PROMPT, answer_schema, sentences_of, user_prompt
+from chammal_api.elements import ShortCheck
 from chammal_api.outcome import Outcome
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import AgentType
@@ -16,20 +16,15 @@ class LlmClient:
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
 
-    async def analyse(self, transcript: str) -> Outcome[Analysis]:
-        sentences = sentences_of(transcript)
-        messages = [
-            {"role": "system", "content": SYSTEM_PROMPT},
-            {"role": "user", "content": user_prompt(sentences)},
-        ]
+    async def analyse(self, check: ShortCheck) -> Outcome[Analysis]:
         try:
             done = await complete(
                 self.upstream,
-                messages,
-                answer_schema(len(sentences)),
+                check.messages,
+                check.schema,
                 name="call_check",
                 max_tokens=MAX_ANSWER_TOKENS,
-                parse=lambda answer, by: read_analysis(answer, transcript, AgentType(by.backend), by.model),
+                parse=lambda answer, by: read_analysis(answer, check, AgentType(by.backend), by.model),
             )
         except UpstreamError as error:
             return failed_stage(Stage.ANALYSIS, error, self.upstream.breaker.state, gateway_attempts(error))

@@ -6,7 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chammal_api.check.rule_shelf import RuleSetUnknown, RuleShelf
+from chammal_api.check.rules import RuleSet
 from chammal_api.clients.failure import stage_problem
+from chammal_api.elements import elements_of
 from chammal_api.intake import MAX_HOTWORDS, read_call
 from chammal_api.result import build_result, degraded_header
 from chammal_api.state import state_of
@@ -73,13 +76,15 @@ _FORM: dict[str, Any] = {
 async def transcribe(request: Request) -> Response:
     """Transcript, check and summary of one recorded call; every stage says whether it worked, and why not."""
     state = state_of(request)
+    rules = _in_force(state["checker"].shelf)
     try:
         async with read_call(request, state["settings"], state["agents"]) as call:
-            heard, judged = await unless_disconnected(request.receive, state["pipeline"].run(call))
+            heard, judged = await unless_disconnected(request.receive, state["pipeline"].run(call, rules))
     except Problem:
         ANSWERS.labels(AnswerOutcome.REJECTED).inc()
         raise
-    result = build_result(heard, judged, check_asked=call.check_elements)
+    elements = elements_of(rules) if rules else []
+    result = build_result(heard, judged, elements if call.check_elements else None)
     outcome = outcome_of(result.stages)
     state["tally"].count(result.stages)
     log.info("%s: %s", outcome, ", ".join(f"{s.stage}={s.status} ({s.seconds:.2f} s)" for s in result.stages))
@@ -93,3 +98,10 @@ async def transcribe(request: Request) -> Response:
         media_type="application/json",
         headers={wire.DEGRADED: degraded} if degraded else None,
     )
+
+
+def _in_force(shelf: RuleShelf) -> RuleSet | None:
+    try:
+        return shelf.get()
+    except RuleSetUnknown:
+        return None
