@@ -18,6 +18,7 @@ BEAT_SECONDS = 5.0
 DEAD_SECONDS = 30.0
 """Without a beat. Of two that work on one call for a moment, the store and the database of workflows believe one."""
 _SUFFIX = ".executor"
+_TABLES_LOCK = 0x6368616E  # "chan": of PostgreSQL's advisory locks
 
 _tables = sa.MetaData()
 _executors = sa.Table(
@@ -62,7 +63,13 @@ class Executors:
         self._now = sa.literal_column(clock, sa.BigInteger)
 
     def create(self) -> None:
-        _tables.create_all(self._engine, checkfirst=True)
+        """Several processes may start at once."""
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _TABLES_LOCK})
+            _tables.create_all(connection, checkfirst=True)
 
     def beat(self) -> None:
         with self._engine.begin() as connection:

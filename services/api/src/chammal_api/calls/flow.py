@@ -12,10 +12,11 @@ not change: a new order of steps is a new workflow beside the old one, which sta
 
 import asyncio
 import datetime as dt
+import fcntl
 import sqlite3
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -359,9 +360,7 @@ def _with_driver(url: str) -> sa.URL:
 
 
 def _set_wal(path: str | None) -> None:
-    """It is a property of the file; DBOS leaves it as it is."""
-    connection = sqlite3.connect(path or "")
-    try:
+    """It is a property of the file; DBOS leaves it as it is. One process at a time: it waits for no lock of SQLite."""
+    with Path(f"{path}.lock").open("w") as lock, closing(sqlite3.connect(path or "")) as connection:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
