@@ -87,7 +87,7 @@ def process(service: str, environment: dict[str, str], log: Path, *, ready: bool
         running = subprocess.Popen(
             [sys.executable, "-m", MODULES[service]],
             cwd=ROOT,
-            env=own | SMALL | environment | {"CHAMMAL_PORT": "0"},
+            env=own | SMALL | {"CHAMMAL_API_DATA_DIR": str(log.parent / "data")} | environment | {"CHAMMAL_PORT": "0"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -32,7 +32,7 @@ class Mesh:
 
 
 @pytest.fixture(scope="module")
-def mesh() -> Iterator[Mesh]:
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     ports = {name: free_port() for name in ("stt", "tts", "vllm", "llm-gateway")}
     via = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     stand_in = Service("tests.drill.stand_in", "STAND_IN", {})
@@ -41,7 +41,8 @@ def mesh() -> Iterator[Mesh]:
     routes = ",".join(f"{name}=127.0.0.1:{ports[name]}>127.0.0.1:{port}" for name, port in targets.items())
     faults = Service("chammal.faults", "CHAMMAL_FAULTS_CONTROL", {"CHAMMAL_FAULTS_ROUTES": routes})
     urls = {"STT": via["stt"], "LLM": via["llm-gateway"], "TTS": via["tts"]}
-    api = Service("chammal_api", "CHAMMAL_API", {f"CHAMMAL_API_{name}_URL": url for name, url in urls.items()})
+    told = {f"CHAMMAL_API_{name}_URL": url for name, url in urls.items()}
+    api = Service("chammal_api", "CHAMMAL_API", told | {"CHAMMAL_API_DATA_DIR": str(tmp_path_factory.mktemp("data"))})
     services = (stand_in, faults, gateway, api)
     try:
         for service in services:

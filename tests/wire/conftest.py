@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import httpx2
@@ -69,8 +70,15 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def started(*command: str, names: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Mesh]:
-    """What `command` starts, on a port of its own for each of `names`, and stopped by Ctrl-C."""
+    """What `command` starts, on a port of its own for each of `names`, with calls of its own; stopped by Ctrl-C."""
     ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    with TemporaryDirectory() as data, _running(command, ports, {"CHAMMAL_API_DATA_DIR": data, **variables}) as mesh:
+        mesh.wait_for("Chammal is up.", seconds=START_SECONDS)
+        yield mesh
+
+
+@contextmanager
+def _running(command: Sequence[str], ports: dict[str, int], variables: Mapping[str, str]) -> Iterator[Mesh]:
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -92,7 +100,6 @@ def started(*command: str, names: Sequence[str], variables: Mapping[str, str] = 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        mesh.wait_for("Chammal is up.", seconds=START_SECONDS)
         yield mesh
     finally:
         if mesh.process.poll() is None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx2
 
@@ -47,10 +48,12 @@ class Service:
 
     def __init__(self, program: list[str], prefix: str, port: int | None = None, **told: object) -> None:
         self.port = port or free_port()
+        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
         told = {
             f"{prefix}_PORT": self.port,
             "MODELS_MANIFEST": ROOT / "models" / "manifest.toml",
             "MODELS_DIR": "nowhere",
+            "API_DATA_DIR": self._folder.name,
             **told,
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAMMAL_")}
@@ -81,6 +84,7 @@ class Service:
         self.client.close()
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._folder.cleanup()
 
 
 class Upstream:

@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from openai import OpenAI
 
+from chammal_contracts.calls import Call, CallStatus
 from chammal_contracts.stages import StageStatus
 from chammal_contracts.transcribe import Finding, TranscribeResult
 from tests.wire.conftest import ROOT, Mesh
@@ -200,15 +201,45 @@ def test_one_request_id_goes_through_all_services(mesh: Mesh, http: httpx2.Clien
     assert mesh.wait_for("api ", "POST /transcribe 200", "(request follow-me)")
 
 
+CURLS = re.findall(r"^```sh\n(curl.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+SENDS_A_CALL = "/v1/calls -F"
+
+
+def shell(mesh: Mesh, command: str, folder: Path) -> str:
+    here = command.replace("127.0.0.1:8003", f"127.0.0.1:{mesh.ports['api']}").replace("curl ", "curl --fail ")
+    here = here.replace("-o hello.mp3", f"-o {folder / 'hello.mp3'}")
+    ran = subprocess.run(["bash", "-ec", here], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, f"{here}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
+
+
 def test_the_readme_commands_answer(mesh: Mesh, tmp_path: Path) -> None:
-    commands = re.findall(r"^```sh\n(curl.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+    commands = [command for command in CURLS if SENDS_A_CALL not in command]
     assert len(commands) >= 5
     for command in commands:
-        here = command.replace("127.0.0.1:8003", f"127.0.0.1:{mesh.ports['api']}").replace("curl ", "curl --fail ")
-        here = here.replace("-o hello.mp3", f"-o {tmp_path / 'hello.mp3'}")
-        ran = subprocess.run(["bash", "-ec", here], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        assert ran.returncode == 0, f"{here}\n{ran.stdout}\n{ran.stderr}"
-        assert ran.stdout or (tmp_path / "hello.mp3").stat().st_size > 1000
+        assert shell(mesh, command, tmp_path) or (tmp_path / "hello.mp3").stat().st_size > 1000
+
+
+def test_the_call_of_the_readme_is_accepted_listed_and_analysed(
+    mesh: Mesh, http: httpx2.Client, tmp_path: Path
+) -> None:
+    (command,) = [command for command in CURLS if SENDS_A_CALL in command]
+    told = shell(mesh, command, tmp_path)
+    accepted, end = json.JSONDecoder().raw_decode(told)
+    listed = json.loads(told[end:])
+    assert [call["id"] for call in listed["calls"]] == [accepted["id"]]
+    with http.stream("GET", f"/v1/calls/{accepted['id']}/events") as events:
+        for _ in events.iter_lines():  # until the call has ended
+            pass
+    call = Call.model_validate(http.get(f"/v1/calls/{accepted['id']}").json())
+    assert call.status is CallStatus.COMPLETE, call.stages
+    assert call.transcript is not None
+    assert call.check is not None
+    assert call.summary is not None
+    said = {utterance.id: letters(utterance.text) for utterance in call.transcript.utterances}
+    shown = [evidence for element in call.check.elements for evidence in element.evidence]
+    assert shown
+    assert all(letters(evidence.quote) in said[evidence.utterance_id] for evidence in shown)
 
 
 def test_the_live_client_of_the_docs_is_answered_through_the_api(mesh: Mesh, tmp_path: Path) -> None:

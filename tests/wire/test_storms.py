@@ -48,13 +48,14 @@ async def ask(client: httpx2.AsyncClient, path: str, body: dict[str, object], ou
         await asyncio.sleep(0.02)
 
 
-async def test_a_gateway_that_is_killed_again_and_again_costs_the_others_nothing() -> None:
+async def test_a_gateway_that_is_killed_again_and_again_costs_the_others_nothing(tmp_path: Path) -> None:
     before_us = set(children(os.getpid()))
     upstream, llm, api = Upstream(), free_port(), free_port()
     told = {
         "CHAMMAL_LLM_PORT": str(llm),
         "CHAMMAL_LLM_VLLM_URL": upstream.url,
         "CHAMMAL_API_PORT": str(api),
+        "CHAMMAL_API_DATA_DIR": str(tmp_path / "data"),
         "CHAMMAL_API_LLM_URL": f"http://127.0.0.1:{llm}",
         "CHAMMAL_API_STT_URL": upstream.url,
         "CHAMMAL_API_TTS_URL": upstream.url,

@@ -32,6 +32,7 @@ class Api:
         told = {
             "CHAMMAL_API_PORT": str(self.port),
             "CHAMMAL_API_KEYS_FILE": str(keys),
+            "CHAMMAL_API_DATA_DIR": str(folder / "data"),
             "CHAMMAL_INTERNAL_KEY": INTERNAL,
             "CHAMMAL_LOG_LEVEL": "DEBUG",
             "CHAMMAL_LOG_TEXT": "true",
