@@ -2,162 +2,65 @@
 
 import json
 import time
-import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cache
-from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
-import httpx2
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.faults import calls
+from tests.faults.exchange import CALLER_SECONDS, Driver, Given, Seen, recording, send
 from tests.faults.matrix import Endpoint
-from tests.faults.service import HTTP, ROOT
 
-CALLER_SECONDS = 30
-"""Longer than anything may take: who waits for this has met a hang."""
-RECORDING = ROOT.parent / "shared" / "audio" / "en_jfk.flac"
-SPEECH_SECONDS = 2
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
-@dataclass
-class Seen:
-    """`status` is HTTP's; of a live session it is the close code, or the HTTP status that refused it."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: Any = None
-    """JSON where it is JSON; else the number of bytes."""
-    cut: bool = False
-    """The answer broke off after it had begun, and the caller could see that."""
-    hung: bool = False
-    unreadable: bool = False
-    """It says that it is JSON, and is none."""
-    seconds: float = 0.0
-    request_id: str = ""
-    padding: int = 0
-    error_event: dict[str, Any] | None = None
-    """What a stream or a live session said of its own failure."""
+NOTHING = Given()
 
 
-def call(endpoint: Endpoint, url: str, agent_url: str | None = None, *, padding: int = 0) -> Seen:
+def call(endpoint: Endpoint, url: str, given: Given = NOTHING, *, padding: int = 0) -> Seen:
     """`padding`: so many bytes more in a recording that is uploaded."""
     seen = Seen(request_id=f"cell-{uuid4().hex[:12]}", padding=padding)
     started = time.monotonic()
-    _DRIVERS[endpoint](url, seen, agent_url)
+    _DRIVERS[endpoint](url, seen, given)
     seen.seconds = time.monotonic() - started
     return seen
 
 
-def recording(padding: int = 0) -> bytes:
-    """Speech, short, so that recognising it costs little; behind it a chunk that says nothing."""
-    return _short_speech() + (b"junk" + padding.to_bytes(4, "little") + bytes(padding) if padding else b"")
-
-
-@cache
-def _short_speech() -> bytes:
-    import av  # only to make the sample; what is tested decodes in its own process
-
-    samples = bytearray()
-    with av.open(str(RECORDING)) as container:
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
-        for frame in container.decode(audio=0):
-            for piece in resampler.resample(frame):
-                samples += piece.to_ndarray().tobytes()
-    file = BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(16_000)
-        writer.writeframes(bytes(samples[: SPEECH_SECONDS * 16_000 * 2]))
-    return file.getvalue()
-
-
-def _send(seen: Seen, method: str, url: str, **what: Any) -> None:
-    try:
-        asked = HTTP.stream(method, url, headers={"X-Request-Id": seen.request_id}, timeout=CALLER_SECONDS, **what)
-        with asked as answer:
-            seen.status = answer.status_code
-            seen.headers = {name.lower(): value for name, value in answer.headers.items()}
-            body = _read(seen, answer)
-    except httpx2.TimeoutException:
-        seen.hung = True
-        return
-    except httpx2.TransportError:
-        seen.cut = True
-        return
-    _understand(seen, body)
-
-
-def _read(seen: Seen, answer: httpx2.Response) -> bytes:
-    body, give_up = bytearray(), time.monotonic() + CALLER_SECONDS
-    try:
-        for piece in answer.iter_raw():
-            body += piece[: (1 << 20) - len(body)]
-            if time.monotonic() > give_up:
-                seen.hung = True
-                break
-    except httpx2.TransportError:
-        seen.cut = True
-    return bytes(body)
-
-
-def _understand(seen: Seen, body: bytes) -> None:
-    media_type = seen.headers.get("content-type", "")
-    if "json" in media_type:
-        try:
-            seen.body = json.loads(body) if body and not seen.cut else None
-        except ValueError:
-            seen.body, seen.unreadable = body[:80], True
-        return
-    seen.body = len(body)
-    if "event-stream" not in media_type:
-        return
-    events = [line[6:] for line in body.decode("utf-8", "replace").splitlines() if line.startswith("data: ")]
-    ends = {"[DONE]"} | {e for e in events if "transcript.text.done" in e}
-    for event in events:
-        if event != "[DONE]" and '"error"' in event:
-            seen.error_event = json.loads(event)
-    seen.cut = seen.cut or not (events and events[-1] in ends)
-
-
-def _transcribe(**fields: str) -> "Driver":
-    def drive(url: str, seen: Seen, agent_url: str | None) -> None:
+def _transcribe(**fields: str) -> Driver:
+    def drive(url: str, seen: Seen, given: Given) -> None:
         form = {"language": "en", "incomplete_elements_check": "true", **fields}
-        if agent_url:
-            form["agent_url"] = agent_url
-        _send(seen, "POST", f"{url}/transcribe", files={"file": recording(seen.padding)}, data=form)
+        if given.agent_url:
+            form["agent_url"] = given.agent_url
+        send(seen, "POST", f"{url}/transcribe", files={"file": recording(seen.padding)}, data=form)
 
     return drive
 
 
-def _transcriptions(**fields: str) -> "Driver":
-    def drive(url: str, seen: Seen, _: str | None) -> None:
+def _transcriptions(**fields: str) -> Driver:
+    def drive(url: str, seen: Seen, _: Given) -> None:
         form = {"model": "whisper-1", "language": "en", **fields}
-        _send(seen, "POST", f"{url}/v1/audio/transcriptions", files={"file": recording(seen.padding)}, data=form)
+        send(seen, "POST", f"{url}/v1/audio/transcriptions", files={"file": recording(seen.padding)}, data=form)
 
     return drive
 
 
-def _post(path: str, body: dict[str, Any]) -> "Driver":
-    return lambda url, seen, _: _send(seen, "POST", url + path, json=body)
+def _post(path: str, body: dict[str, Any]) -> Driver:
+    return lambda url, seen, _: send(seen, "POST", url + path, json=body)
 
 
-def _get(path: str) -> "Driver":
-    return lambda url, seen, _: _send(seen, "GET", url + path)
+def _get(path: str) -> Driver:
+    return lambda url, seen, _: send(seen, "GET", url + path)
 
 
-def _chat(**more: Any) -> "Driver":
+def _chat(**more: Any) -> Driver:
     messages = [{"role": "user", "content": "One true word."}]
     return _post("/v1/chat/completions", {"model": "default", "max_tokens": 8, "messages": messages, **more})
 
 
-def _live(url: str, seen: Seen, _: str | None) -> None:
+def _live(url: str, seen: Seen, _: Given) -> None:
     with (
         _closing(seen),
         connect(
@@ -195,7 +98,6 @@ def _closing(seen: Seen) -> Iterator[None]:
         seen.hung = True
 
 
-Driver = Callable[[str, Seen, str | None], None]
 _DRIVERS: dict[Endpoint, Driver] = {
     Endpoint.TRANSCRIBE: _transcribe(),
     Endpoint.TRANSCRIBE_OR_ERROR: _transcribe(on_failure="error"),
@@ -209,6 +111,18 @@ _DRIVERS: dict[Endpoint, Driver] = {
     Endpoint.READY: _get("/ready"),
     Endpoint.FAILURES: _get("/v1/failures"),
     Endpoint.HEALTH: _get("/health"),
+    Endpoint.CALL: calls.life,
+    Endpoint.CALLS: _get("/v1/calls?q=one+true+word"),
+    Endpoint.CALL_READ: calls.stored("GET", ""),
+    Endpoint.CALL_EVENTS: calls.stored("GET", "/events"),
+    Endpoint.CALL_TRANSCRIPT: calls.stored("GET", "/transcript.srt"),
+    Endpoint.CALL_AUDIO: calls.stored("GET", "/audio"),
+    Endpoint.CALL_REPORT: calls.stored("GET", "/report"),
+    Endpoint.CALL_REANALYSE: calls.stored("POST", "/reanalyse"),
+    Endpoint.CALL_DELETE: calls.stored("DELETE", ""),
+    Endpoint.CHECKS: _post("/v1/checks", calls.SPOKEN),
+    Endpoint.RULES: _get("/v1/rules"),
+    Endpoint.PAGE: _get("/"),
     Endpoint.GATEWAY_CHAT: _chat(),
     Endpoint.GATEWAY_STREAM: _chat(stream=True),
     Endpoint.GATEWAY_JSON: _chat(

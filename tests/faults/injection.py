@@ -12,7 +12,7 @@ from chammal.faults.fault import Fault, FaultKind
 from chammal_contracts.stages import BreakerState
 from tests.faults.endpoints import call
 from tests.faults.matrix import By, Cell, Endpoint
-from tests.faults.mesh import BACKENDS, MODEL, Mesh, Scene
+from tests.faults.mesh import BACKENDS, MODEL, NAMED, Mesh, Scene
 from tests.faults.service import HTTP, Service
 
 NOWHERE = "http://no-such-host.invalid:80"
@@ -64,7 +64,10 @@ def _by_proxy(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
 
 
 def watched(cell: Cell, scene: Scene) -> str:
-    return f"agent {scene.agent_url.removesuffix('/agent')}" if cell.upstream == "agent" else cell.upstream
+    """The name of the upstream at its observer."""
+    if cell.upstream not in NAMED.values():
+        return cell.upstream
+    return f"{cell.upstream} {scene.addresses[cell.upstream].rpartition('/')[0]}"
 
 
 def _ensure(mesh: Mesh, cell: Cell, scene: Scene) -> None:
@@ -84,7 +87,7 @@ def _by_address(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
     if cell.row.observer == "llm-gateway":
         gateway = mesh.make_gateway({cell.upstream: NOWHERE, "ollama": mesh.backends["ollama"]})
         addresses = {**mesh.direct, "llm-gateway": gateway.url}
-    scene = Scene(mesh.make_api(addresses), gateway, mesh.direct["agent"])
+    scene = Scene(mesh.make_api(addresses), gateway, addresses)
     _started(mesh, stack)
     return Staged(scene, _nothing, _nothing, watched(cell, scene), lasting=True)
 
@@ -155,7 +158,7 @@ def _by_files(mesh: Mesh, cell: Cell, stack: ExitStack) -> Staged:
         folder = empty if cell.fault_name == "model_missing" else mesh.corrupt_models(MODEL if stt else "kokoro")
         made = (mesh.extra_stt if stt else mesh.extra_tts)({"CHAMMAL_MODELS_DIR": str(folder)})
         addresses["stt" if stt else "tts"] = made.url
-    scene = Scene(mesh.make_api(addresses, **env), mesh.direct_gateway, mesh.direct["agent"])
+    scene = Scene(mesh.make_api(addresses, **env), mesh.direct_gateway, addresses)
     _started(mesh, stack)
     if cell.fault_name != "disk_full":
         return Staged(scene, _nothing, _nothing, cell.row.stage, lasting=True)
@@ -207,4 +210,4 @@ def _poke(scene: Scene, *, agent: bool) -> None:
     if scene.api.process:
         call(Endpoint.MODELS, scene.api.url)
     if agent:
-        call(Endpoint.TRANSCRIBE, scene.api.url, scene.agent_url)
+        call(Endpoint.TRANSCRIBE, scene.api.url, scene.given("agent"))

@@ -10,6 +10,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from chammal.faults.fault import Fault
+from chammal_api.calls.webhooks import DeliveryOutcome
+from chammal_contracts.calls import CallStatus
+from chammal_contracts.checks import CheckStatus
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import BreakerState, FailureType, Stage, StageStatus
 
@@ -32,6 +35,19 @@ class Endpoint(StrEnum):
     READY = "ready"
     FAILURES = "failures"
     HEALTH = "health"
+    CALL = "call"
+    """Sent, and followed until it has ended."""
+    CALLS = "calls"
+    CALL_READ = "call_read"
+    CALL_EVENTS = "call_events"
+    CALL_TRANSCRIPT = "call_transcript"
+    CALL_AUDIO = "call_audio"
+    CALL_REPORT = "call_report"
+    CALL_REANALYSE = "call_reanalyse"
+    CALL_DELETE = "call_delete"
+    CHECKS = "checks"
+    RULES = "rules"
+    PAGE = "page"
     GATEWAY_CHAT = "gateway_chat"
     GATEWAY_STREAM = "gateway_stream"
     GATEWAY_JSON = "gateway_json"
@@ -102,6 +118,15 @@ class Expected(Strict):
     degraded: str | None = None
     code: ErrorCode | None = None
     retry_after: bool | OfFault = False
+    call: CallStatus | None = None
+    """How the analysis of a recorded call ends. Its reports are `stages`."""
+    check: CheckStatus | None = None
+    heals: bool = False
+    """It waits for what it lacks, or for whoever is to be told, and gets it when the fault has gone."""
+    told: DeliveryOutcome | None = None
+    """What became of the first webhook."""
+    within: float | None = None
+    """Seconds, where they are not the fault's."""
     attempts: str | None = None
     """A pattern for Chammal-Attempts: @ is the upstream, # its failure."""
     cut: bool = False
@@ -126,6 +151,8 @@ class UpstreamRow(Strict):
     service: str | None = None
     """Its name at /ready, where that is another than its own here."""
     last: bool = False
+    only: list[Endpoint] = []
+    """Those that it can matter to; else all that its observer has."""
     expect: dict[Endpoint, Expected]
 
 
@@ -181,6 +208,10 @@ class Cell(Strict):
         return self.fault.status if self.expected.status == "of_fault" else self.expected.status
 
     @property
+    def within(self) -> float:
+        return self.expected.within or self.fault.within
+
+    @property
     def breaker(self) -> BreakerState | None:
         return self.fault.breaker if self.expected.breaker == "of_fault" else self.expected.breaker
 
@@ -209,11 +240,25 @@ def cells(matrix: Matrix) -> Iterator[Cell]:
 
 
 def endpoints_of(row: UpstreamRow) -> list[Endpoint]:
-    """The gateway's own are met by faults of what stands behind it."""
-    return [endpoint for endpoint in Endpoint if row.observer == "llm-gateway" or not endpoint.at_gateway]
+    """The gateway's own are met by faults of what stands behind it, and stored calls are not."""
+    if row.only:
+        return row.only
+    if row.observer == "llm-gateway":
+        return [endpoint for endpoint in Endpoint if endpoint not in STORED]
+    return [endpoint for endpoint in Endpoint if not endpoint.at_gateway]
 
 
+STORED = (
+    Endpoint.CALLS, Endpoint.CALL_READ, Endpoint.CALL_EVENTS, Endpoint.CALL_TRANSCRIPT, Endpoint.CALL_AUDIO,
+    Endpoint.CALL_REPORT, Endpoint.CALL_REANALYSE, Endpoint.CALL_DELETE, Endpoint.RULES, Endpoint.PAGE,
+)  # fmt: skip
+"""Nothing is asked of another service for these."""
+_WHOLE = {Stage.STT: StageStatus.OK, Stage.ANALYSIS: StageStatus.OK, Stage.SUMMARY: StageStatus.OK}
 _HARMLESS = {
+    Endpoint.CALL: Expected(status=[200], call=CallStatus.COMPLETE, check=CheckStatus.COMPLETE, stages=_WHOLE),
+    Endpoint.CALL_REANALYSE: Expected(status=[202]),
+    Endpoint.CALL_DELETE: Expected(status=[204]),
+    Endpoint.CHECKS: Expected(status=[200], check=CheckStatus.COMPLETE),
     Endpoint.TRANSCRIBE: Expected(
         status=[200], stages={Stage.STT: StageStatus.OK, Stage.ANALYSIS: StageStatus.OK}, flags=[Flag.SUCCESS]
     ),
@@ -228,6 +273,9 @@ def _expected(
     expected = row.expect[endpoint]
     if fault.harmless and row.last and endpoint in (Endpoint.TRANSCRIBE, Endpoint.TRANSCRIBE_OR_ERROR):
         return matrix.outcomes["analysis_degraded"].model_copy(update={"names_attempt": None, "breaker": None})
+    if fault.harmless and row.last and endpoint in (Endpoint.CALL, Endpoint.CHECKS):
+        outcome = {Endpoint.CALL: "call_degraded", Endpoint.CHECKS: "check_degraded"}[endpoint]
+        return matrix.outcomes[outcome].model_copy(update={"names_attempt": None, "breaker": None})
     if fault.harmless:
         return _HARMLESS.get(endpoint, Expected(status=[200]))
     found = [

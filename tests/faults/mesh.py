@@ -5,20 +5,26 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import httpx2
 
 from chammal_contracts.stages import BreakerState
+from tests.faults.exchange import Given
 from tests.faults.proxies import Proxies
 from tests.faults.service import HTTP, Service
+from tests.faults.stored_calls import fill, stored_id
 
 STAGE_SECONDS, PATIENT_SECONDS = 3.0, 20.0
 """Longest wait of the api for the upstream with a fault, and for the others."""
 BACKENDS = ("vllm", "ollama", "openai", "anthropic", "llamacpp")
 MODEL = "whisper-tiny.en"
+NAMED = {"agent": "agent", "webhook": "webhook", "file": "store"}
+"""Upstreams that a request names, by the name of its field."""
+SECRET = "whsec_Y2hhbW1hbC1jaGFtbWFsLWNoYW1tYWwtY2hhbW1hbA=="
 
 Series = dict[str, float]
 _SAMPLE = re.compile(r"^(chammal_\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -28,10 +34,16 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 class Scene:
     """The api that is asked in a cell, and the gateway behind it."""
 
-    def __init__(self, api: Service, gateway: Service, agent_url: str) -> None:
+    def __init__(self, api: Service, gateway: Service, addresses: Mapping[str, str]) -> None:
         self.api = api
         self.gateway = gateway
-        self.agent_url = agent_url
+        self.addresses = addresses
+        self._stored = count()
+
+    def given(self, upstream: str) -> Given:
+        """What is named to the api where that is the upstream with a fault."""
+        named = {f"{name}_url": self.addresses[address] for name, address in NAMED.items() if address == upstream}
+        return Given(**named, stored=lambda: stored_id(next(self._stored)))
 
     def series(self) -> dict[str, Series]:
         return {"api": read_metrics(self.api.url), "llm-gateway": read_metrics(self.gateway.url)}
@@ -71,6 +83,7 @@ class Mesh:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.proxies = Proxies()
+        self._filled = folder / "filled"
         self._services: list[Service] = []
         self._stack = ExitStack()
         stand_in = f"http://127.0.0.1:{self.proxies.stand_in_port}"
@@ -80,18 +93,23 @@ class Mesh:
         backends = {name: self.proxies.add(name, self.proxies.stand_in_port) for name in BACKENDS}
         self.gateway = self.make_gateway(backends)
         self.direct_gateway = self.make_gateway({"vllm": self.vllm.url, "ollama": stand_in})
-        agent = self.proxies.add("agent", self.proxies.stand_in_port) + "/agent"
+        named = {
+            name: self.proxies.add(name, self.proxies.stand_in_port) + path
+            for name, path in (("agent", "/agent"), ("webhook", "/hook"), ("store", "/call.wav"))
+        }
         self.addresses = {
             "stt": self.proxies.add("stt", self.stt.port),
             "tts": self.proxies.add("tts", self.tts.port),
             "llm-gateway": self.proxies.add("llm-gateway", self.gateway.port),
-            "agent": agent,
+            **named,
         }
         self.direct = {
             "stt": self.stt.url,
             "tts": self.tts.url,
             "llm-gateway": self.direct_gateway.url,
             "agent": f"{stand_in}/agent",
+            "webhook": f"{stand_in}/hook",
+            "store": f"{stand_in}/call.wav",
         }
         self.backends = backends
         self._scenes: dict[tuple[str, bool], Scene] = {}
@@ -109,7 +127,7 @@ class Mesh:
                 addresses = {**addresses, "llm-gateway": gateway.url}
             api = self.make_api(addresses, impatient_with=upstream)
             self._known = len(self._services)
-            self._scenes[upstream, direct] = Scene(api, gateway, addresses["agent"])
+            self._scenes[upstream, direct] = Scene(api, gateway, addresses)
         return self._scenes[upstream, direct]
 
     def start(self, *services: Service) -> None:
@@ -173,6 +191,13 @@ class Mesh:
                 "CHAMMAL_API_LLM_URL": addresses["llm-gateway"],
                 "CHAMMAL_API_TTS_URL": addresses["tts"],
                 "CHAMMAL_API_AGENT_URLS": addresses["agent"],
+                "CHAMMAL_API_WEBHOOK_URLS": addresses["webhook"],
+                "CHAMMAL_API_WEBHOOK_SECRET": SECRET,
+                "CHAMMAL_API_STORE_URLS": addresses["store"],
+                "CHAMMAL_API_DATA_DIR": str(self.data_folder()),
+                "CHAMMAL_API_MIN_FREE_BYTES": "0",
+                "CHAMMAL_API_HEAL_FIRST_SECONDS": "2",
+                "CHAMMAL_API_HEAL_LONGEST_SECONDS": "2",
                 **{f"CHAMMAL_API_{name}_SECONDS": value for name, value in seconds.items()},
                 "CHAMMAL_API_CONNECT_SECONDS": "0.5",
                 "CHAMMAL_API_IDLE_SECONDS": "1",
@@ -182,6 +207,14 @@ class Mesh:
                 **more,
             },
         )
+
+    def data_folder(self) -> Path:
+        """Of one api, with calls that have ended."""
+        if not self._filled.exists():
+            fill(self._filled)
+        folder = Path(tempfile.mkdtemp(dir=self.folder)) / "data"
+        shutil.copytree(self._filled, folder)
+        return folder
 
     def _service(self, module: str, prefix: str, env: dict[str, str], ready_path: str = "/ready") -> Service:
         service = Service(module, prefix, env, ready_path=ready_path)

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chammal_contracts.stages import Stage
-from tests.faults.endpoints import Seen, call
+from tests.faults import calls
+from tests.faults.endpoints import call
+from tests.faults.exchange import Seen
 from tests.faults.injection import Staged, make_whole, staged
 from tests.faults.matrix import Cell, Endpoint
 from tests.faults.mesh import Mesh
-from tests.faults.verdict import differences, is_fine, side_effects
+from tests.faults.verdict import differences, is_fine, side_effects, unhealed
 
 _PROVOKING = {Stage.STT: Endpoint.TRANSCRIPTIONS, Stage.ANALYSIS: Endpoint.TRANSCRIBE, Stage.TTS: Endpoint.SPEECH}
+
+HEAL_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,22 @@ def _run(mesh: Mesh, stage: Staged, cell: Cell) -> Result:
     scene = stage.scene
     make_whole(mesh, stage, cell)
     url = scene.gateway.url if cell.endpoint.at_gateway else scene.api.url
-    agent = scene.agent_url if cell.upstream == "agent" else None
+    given = scene.given(cell.upstream)
     before = scene.series()
     lines = len(scene.api.lines), len(scene.gateway.lines)
     stage.begin()
     try:
         if cell.expected.counts:
             call(_PROVOKING[cell.row.stage], url, padding=stage.padding)
-        seen = call(cell.endpoint, url, agent, padding=stage.padding)
+        seen = call(cell.endpoint, url, given, padding=stage.padding)
     finally:
         stage.end()
-    if is_fine(cell, seen):
-        return Result(cell, seen, [])
-    return Result(cell, seen, [*differences(cell, seen), *side_effects(cell, seen, stage, before, lines)])
+    fine, wrong = is_fine(cell, seen), []
+    if not fine:
+        wrong = [*differences(cell, seen), *side_effects(cell, seen, stage, before, lines)]
+    if seen.call_id:
+        if cell.expected.heals and not (fine or stage.lasting):
+            make_whole(mesh, stage, cell)
+            wrong += unhealed(calls.heals(url, seen.call_id, HEAL_SECONDS), cell)
+        calls.delete(url, seen.call_id)
+    return Result(cell, seen, wrong)

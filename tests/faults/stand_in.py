@@ -4,11 +4,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import yaml
 from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
+from tests.faults.exchange import recording
+from tests.faults.service import ROOT
+
 app = FastAPI()
 WORDS = ("One ", "true ", "word.")
+ELEMENTS = tuple(one["id"] for one in yaml.safe_load((ROOT / "rules" / "fcpa-kr.yaml").read_text())["elements"])
 USAGE = {"prompt_tokens": 3, "completion_tokens": 3, "total_tokens": 6}
 
 
@@ -46,7 +51,17 @@ async def messages(request: Request) -> Response:
 
 @app.post("/agent")
 async def agent() -> dict[str, Any]:
-    return {"summary": "An agent has read it.", "elements": {}}
+    return {"summary": "An agent has read it.", "elements": dict.fromkeys(ELEMENTS, 0)}
+
+
+@app.post("/hook", status_code=204)
+async def hook() -> None:
+    """Whoever is told of calls."""
+
+
+@app.get("/call.wav")
+async def call_in_store() -> Response:
+    return Response(recording(), media_type="audio/wav")
 
 
 def _content(wanted: dict[str, Any] | None) -> str:
@@ -63,7 +78,7 @@ def _example(schema: dict[str, Any]) -> Any:
         case "integer":
             return 0
         case _:
-            return "x"
+            return schema.get("enum", ["x"])[0]
 
 
 async def _openai_events() -> AsyncIterator[str]:

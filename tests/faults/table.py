@@ -21,6 +21,18 @@ _NAMES = {
     Endpoint.READY: "`/ready`",
     Endpoint.FAILURES: "`/v1/failures`",
     Endpoint.HEALTH: "`/health`",
+    Endpoint.CALL: "`POST /v1/calls`, until it has ended",
+    Endpoint.CALLS: "`/v1/calls`",
+    Endpoint.CALL_READ: "`/v1/calls/{id}`",
+    Endpoint.CALL_EVENTS: "its `/events`",
+    Endpoint.CALL_TRANSCRIPT: "`/transcript.srt`",
+    Endpoint.CALL_AUDIO: "`/audio`",
+    Endpoint.CALL_REPORT: "`/report`",
+    Endpoint.CALL_REANALYSE: "`/reanalyse`",
+    Endpoint.CALL_DELETE: "`DELETE`",
+    Endpoint.CHECKS: "`/v1/checks`",
+    Endpoint.RULES: "`/v1/rules`",
+    Endpoint.PAGE: "`/`",
     Endpoint.GATEWAY_CHAT: "gateway's chat",
     Endpoint.GATEWAY_STREAM: "gateway's chat, streamed",
     Endpoint.GATEWAY_JSON: "gateway's chat with a schema",
@@ -103,6 +115,12 @@ def _row(expected: Expected) -> str:
 
 
 def _told(expected: Expected) -> Iterator[str]:
+    if expected.call:
+        yield f"the call is `{expected.call}`" + (", and heals" if expected.heals else "")
+    if expected.check:
+        yield f"its check is `{expected.check}`" if expected.call else f"the check is `{expected.check}`"
+    if expected.told:
+        yield f"the webhook is {expected.told}"
     if expected.degraded:
         yield f"`Chammal-Degraded: {expected.degraded}`"
     if expected.code:

@@ -2,13 +2,17 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from chammal_api.calls.webhooks import DeliveryOutcome
+from chammal_contracts.calls import Call, CallStatus, HealingState, WebhookState
+from chammal_contracts.checks import CheckResult, CheckStatus, Verdict
+from chammal_contracts.checks import Judge as ElementJudge
 from chammal_contracts.errors import ProblemBody
-from chammal_contracts.stages import StageStatus
+from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import Finding, TranscribeResult
-from tests.faults.endpoints import Seen
+from tests.faults.exchange import Seen
 from tests.faults.injection import Staged
 from tests.faults.matrix import Cell, Endpoint, Flag
 from tests.faults.mesh import Scene, Series, name_of
@@ -22,8 +26,8 @@ def differences(cell: Cell, seen: Seen) -> Iterator[str]:
     if seen.hung:
         yield "it hung"
         return
-    if seen.seconds > cell.fault.within:
-        yield f"it took {seen.seconds:.1f} s, and {cell.fault.within:.0f} s is the bound"
+    if seen.seconds > cell.within:
+        yield f"it took {seen.seconds:.1f} s, and {cell.within:.0f} s is the bound"
     if expected.cut and (seen.cut or seen.error_event):
         return
     if seen.unreadable:
@@ -72,6 +76,10 @@ def _body(cell: Cell, seen: Seen) -> Iterator[str]:
             yield f"code {problem.code}, and not {expected.code}: {problem.detail}"
     if cell.endpoint in _TRANSCRIBE and seen.status == 200:
         yield from _result(cell, TranscribeResult.model_validate(seen.body))
+    if cell.endpoint is Endpoint.CALL and seen.status == 200:
+        yield from _call(cell, Call.model_validate(seen.body))
+    if cell.endpoint is Endpoint.CHECKS and seen.status == 200:
+        yield from _check(cell, CheckResult.model_validate(seen.body))
     if expected.not_ready:
         failing = [check["name"] for check in seen.body["checks"] if not check["ready"]]
         if (cell.row.service or cell.upstream) not in failing:
@@ -85,23 +93,11 @@ def _body(cell: Cell, seen: Seen) -> Iterator[str]:
 def _result(cell: Cell, result: TranscribeResult) -> Iterator[str]:
     """The flags, and that nothing in the answer claims more than they do."""
     expected = cell.expected
-    reports = {report.stage: report for report in result.stages}
-    if expected.stages is not None:
-        statuses = {stage: report.status for stage, report in reports.items()}
-        if statuses != expected.stages:
-            yield f"stages {statuses}, and not {expected.stages}: {[r.error for r in result.stages]}"
+    yield from _stages(cell, result.stages)
     if expected.flags is not None:
         raised = [flag for flag in Flag if getattr(result, flag)]
         if raised != sorted(expected.flags, key=list(Flag).index):
             yield f"flags {raised}, and not {expected.flags}"
-    if expected.names_failure:
-        named = reports[expected.names_failure].error_type
-        if named not in (cell.fault.failure if not cell.row.last else [*cell.fault.failure, "unavailable"]):
-            yield f"error_type {named}, and not one of {cell.fault.failure}"
-    if expected.names_attempt:
-        failed = [a.error_type for a in reports[expected.names_attempt].attempts if a.error_type]
-        if not set(failed) & set(cell.fault.failure):
-            yield f"attempts failed by {failed}, and not by {cell.fault.failure}"
     if result.is_dummy and (result.text is not None or result.segments):
         yield "a dummy has a text"
     if result.is_agent_dummy and result.agent_analysis is not None:
@@ -109,9 +105,99 @@ def _result(cell: Cell, result: TranscribeResult) -> Iterator[str]:
     verdicts = {e.verdict for e in result.incomplete_elements.elements} if result.incomplete_elements else set()
     if result.agent_analysis is None and verdicts - {Finding.NOT_EVALUATED}:
         yield "there is a verdict without an analysis"
-    for report in result.stages:
+
+
+def _stages(cell: Cell, told: Sequence[StageReport]) -> Iterator[str]:
+    expected, reports = cell.expected, {report.stage: report for report in told}
+    if expected.stages is not None:
+        statuses = {stage: report.status for stage, report in reports.items()}
+        if statuses != expected.stages:
+            yield f"stages {statuses}, and not {expected.stages}: {[r.error for r in told]}"
+    if expected.names_failure:
+        named = reports[expected.names_failure].error_type
+        if named not in (cell.fault.failure if not cell.row.last else [*cell.fault.failure, "unavailable"]):
+            yield f"error_type {named}, and not one of {cell.fault.failure}"
+    if expected.names_attempt:
+        asked = told if expected.call else [reports[expected.names_attempt]]  # of two at once the second is not sent
+        failed = [attempt.error_type for report in asked for attempt in report.attempts if attempt.error_type]
+        if not set(failed) & set(cell.fault.failure):
+            yield f"attempts failed by {failed}, and not by {cell.fault.failure}"
+    for report in told:
         if report.status is StageStatus.DUMMY and not report.error:
             yield f"{report.stage} does not say why"
+
+
+def _call(cell: Cell, call: Call) -> Iterator[str]:
+    """How it ended, and that nothing of it is made up."""
+    expected = cell.expected
+    yield from _stages(cell, call.stages)
+    if call.status != expected.call:
+        yield f"the call is {call.status}, and not {expected.call}: {call.partial_failure_reason or call.error}"
+    if call.revision != 1:
+        yield f"revision {call.revision}"
+    lacks = expected.call is CallStatus.PARTIAL
+    if lacks != (call.healing.state in (HealingState.WAITING, HealingState.RUNNING)):
+        yield f"healing is {call.healing}"
+    if lacks and not call.healing.reason:
+        yield "it does not say what it waits for"
+    reports = {report.stage: report.status for report in call.stages}
+    for stage, empty in _EMPTY.items():
+        if reports.get(stage) in (StageStatus.DUMMY, StageStatus.SKIPPED) and not empty(call):
+            yield f"{stage} brought nothing, and there is something of it"
+    if call.is_partial_failure != (StageStatus.DUMMY in reports.values()):
+        yield f"is_partial_failure {call.is_partial_failure}: {call.partial_failure_reason}"
+    if call.check is not None:
+        yield from _check(cell, call.check)
+    told = _told(call.webhook)
+    if told != expected.told:
+        yield f"the webhook: {call.webhook}, and not {expected.told}"
+
+
+def _has_no_check(call: Call) -> bool:
+    """Rules find what they find without a model."""
+    return call.check is None or (call.transcript is not None and call.check.model is None)
+
+
+_EMPTY: dict[Stage, Callable[[Call], bool]] = {
+    Stage.STT: lambda call: call.transcript is None,
+    Stage.ANALYSIS: _has_no_check,
+    Stage.SUMMARY: lambda call: call.summary is None,
+}
+
+
+def _told(webhook: WebhookState | None) -> DeliveryOutcome | None:
+    if webhook is None:
+        return None
+    if webhook.delivered:
+        return DeliveryOutcome.DELIVERED
+    return DeliveryOutcome.GONE if webhook.last_status == 410 else DeliveryOutcome.FAILED
+
+
+def _check(cell: Cell, check: CheckResult) -> Iterator[str]:
+    if check.status != cell.expected.check:
+        yield f"the check is {check.status}, and not {cell.expected.check}: {check.reason}"
+    if cell.endpoint is Endpoint.CHECKS and not check.totals.suspected:
+        yield "rules did not find what needs no model"
+    for element in check.elements:
+        open_verdict = element.verdict in (Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE)
+        if check.status is CheckStatus.RULES_ONLY and not open_verdict and element.judge is ElementJudge.MODEL:
+            yield f"{element.id} is {element.verdict} by a model that did not answer"
+        if element.verdict is Verdict.UNMET and check.status is CheckStatus.RULES_ONLY:
+            yield f"{element.id} is {element.verdict}, and nobody has looked"
+
+
+def unhealed(call: Mapping[str, Any], cell: Cell) -> Iterator[str]:
+    """After the fault has gone."""
+    told = Call.model_validate(call)
+    if told.status is not CallStatus.COMPLETE:
+        yield f"it does not heal: {told.status}, {told.healing}"
+    elif cell.expected.call is CallStatus.PARTIAL:
+        if told.revision != 2 or told.healing.state is not HealingState.HEALED:
+            yield f"healed, it is of revision {told.revision}, {told.healing}"
+        elif told.transcript is None or told.check is None or told.summary is None:
+            yield "healed, it still lacks something"
+    if _told(told.webhook) not in (None, DeliveryOutcome.DELIVERED):
+        yield f"nobody was told of it: {told.webhook}"
 
 
 def side_effects(
