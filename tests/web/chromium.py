@@ -25,6 +25,8 @@ FLAGS = (
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no internet
+    "--lang=ko",
 )
 WAIT = """new Promise((resolve, reject) => {
   const until = Date.now() + %d;
@@ -162,6 +164,12 @@ class Page:
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             self.send("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
+
+    def heard(self) -> list[tuple[str, str]]:
+        """Role and name of all that a screen reader is told of, in its order."""
+        nodes = self.send("Accessibility.getFullAXTree")["nodes"]
+        told = [one for one in nodes if not one["ignored"]]
+        return [(one["role"]["value"], one.get("name", {}).get("value", "")) for one in told if "role" in one]
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))

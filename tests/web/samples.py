@@ -23,7 +23,6 @@ from chammal_contracts.checks import (
     CheckResult,
     CheckStatus,
     CheckTotals,
-    ElementMode,
     ElementResult,
     Evidence,
     Judge,
@@ -35,6 +34,7 @@ from chammal_contracts.checks import (
     Verdict,
 )
 from chammal_contracts.stages import FailureType, Stage, StageReport, StageStatus
+from tests import sample_calls
 
 AGENT, CUSTOMER = Speaker.AGENT, Speaker.CUSTOMER
 TALK = (
@@ -86,12 +86,11 @@ def transcript(texts: tuple[tuple[Speaker, str], ...] = TALK) -> CallTranscript:
         for place, part in enumerate(parts):
             start = begin + place * step
             words.append(Word(word=part, start=start, end=start + step, probability=0.9, speaker=speaker))
-    return CallTranscript(
-        language="ko",
+    return sample_calls.transcript(
+        *utterances,
         duration=len(texts) * SECONDS,
         model="whisper-large-v3-turbo",
         channels=ChannelLayout.SPLIT,
-        utterances=utterances,
         words=words,
     )
 
@@ -122,14 +121,13 @@ def element(
     needs_human: bool = False,
     reason: str | None = None,
 ) -> ElementResult:
-    return ElementResult(
-        id=id_,
+    return sample_calls.element(
+        id_,
+        verdict,
         name=name,
         article=article,
         polarity=polarity,
-        mode=ElementMode.HYBRID,
         severity=severity,
-        verdict=verdict,
         confidence=confidence,
         needs_human=needs_human,
         judge=judge,
@@ -212,14 +210,13 @@ def check(*, model: bool = True) -> CheckResult:
             element("EXP-09", "이해 여부 확인", "법 제19조②", Verdict.NOT_EVALUATED, **open_),  # type: ignore[arg-type]
             element("EXP-08", "민원·분쟁조정 절차와 예금자보호", "시행령 제13조⑧", Verdict.NOT_EVALUATED, **open_),  # type: ignore[arg-type]
         ]
-    return CheckResult(
+    return sample_calls.check(
+        *elements,
         status=CheckStatus.COMPLETE if model else CheckStatus.RULES_ONLY,
-        elements=elements,
         score=64.3 if model else 62.5,
         totals=CheckTotals(
             met=4 if model else 2, partly_met=1, unmet=int(model), suspected=1, not_applicable=1, needs_human=1
         ),
-        rule_set="fcpa-kr",
         rule_set_version="2026.11.1",
         model="qwen3-32b" if model else None,
     )
@@ -240,9 +237,9 @@ def report(stage: Stage, status: StageStatus = StageStatus.OK) -> StageReport:
 
 
 def queued(number: int = 1, reference: str = "2026-1120-0007") -> Call:
-    return Call(
-        id=f"{number:032x}",
-        status=CallStatus.QUEUED,
+    return sample_calls.call(
+        f"{number:032x}",
+        CallStatus.QUEUED,
         created_at=now(),
         updated_at=now(),
         metadata=CallMetadata(

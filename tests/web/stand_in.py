@@ -30,6 +30,7 @@ from chammal_kit.door import Access, Door, path_of
 from chammal_kit.keys import KeyScope
 from chammal_kit.problems import Problem
 from chammal_kit.settings import ServiceSettings
+from tests import sample_calls
 from tests.web.samples import now
 from tests.web.serving import Stop, serve
 
@@ -170,9 +171,9 @@ def routes(stand_in: StandIn) -> APIRouter:
         call_id = f"{len(stand_in.calls) + 1:032x}"
         recording = Recording(sha256="0" * 64, bytes=len(content), filename=file.filename)
         stand_in.put(
-            Call(
-                id=call_id,
-                status=CallStatus.QUEUED,
+            sample_calls.call(
+                call_id,
+                CallStatus.QUEUED,
                 created_at=now(),
                 updated_at=now(),
                 metadata=metadata,

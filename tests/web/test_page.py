@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from chammal_contracts.calls import CallMetadata, CallStatus, HealingState, Priority, Progress
 from chammal_contracts.checks import CallChannel, CustomerType, ProductType, Verdict
 from chammal_contracts.errors import ErrorCode
@@ -251,22 +249,6 @@ def test_every_value_of_the_contracts_has_a_name_in_both_languages(page: Page, a
     assert wanted <= known
 
 
-def test_on_a_narrow_screen_nothing_stands_beside_it_and_evidence_brings_its_words_into_view(
-    page: Page, api: StandIn
-) -> None:
-    api.put(samples.complete())
-    page.size(390, 800)
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    page.go(api.address)
-    page.shows("위반의심 1", ".calls")
-    assert not page.run(wide)
-    assert page.run("document.querySelector('.calls').getBoundingClientRect().right <= innerWidth")
-    open_call(page, api)
-    assert not page.run(wide)
-    page.click(".evidence button", "칠 일 이내에")
-    page.wait("document.querySelector('.quoted').getBoundingClientRect().top > 0")
-
-
 def test_a_failed_call_says_why(page: Page, api: StandIn) -> None:
     api.put(samples.failed())
     page.go(f"{api.address}/calls/{1:032x}")
@@ -359,35 +341,6 @@ def test_a_call_of_two_thousand_utterances_is_shown_whole_and_followed(page: Pag
     assert page.run("document.querySelectorAll('.utterances li').length") == 2004
     page.run("document.querySelectorAll('.utterances li button')[1900].click()")
     page.wait("document.querySelector('.utterances li[aria-current]')")
-
-
-def test_it_is_used_with_the_keyboard_alone(page: Page, api: StandIn) -> None:
-    api.put(samples.complete())
-    open_call(page, api)
-    page.run("document.querySelector('.evidence button').focus()")
-    page.press("Enter", 13)
-    page.wait(f"{PLACE} >= 15")
-    unnamed = (
-        "[...document.querySelectorAll('button, a, input, select, progress, audio')]"
-        ".filter((one) => one.checkVisibility() && "
-        "!(one.innerText || one.getAttribute('aria-label') || one.labels?.length)).map((one) => one.outerHTML)"
-    )
-    assert page.run(unnamed) == []
-    page.go(api.address)
-    page.shows("2026-1120-0007")
-    assert page.run(unnamed) == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_has_the_contrast_of_wcag_aa(page: Page, api: StandIn, scheme: str) -> None:
-    api.put(samples.partial(1))
-    api.put(samples.complete(2))
-    page.media(prefers_color_scheme=scheme)
-    script = (Path(__file__).parent / "contrast.js").read_text()
-    for address in ("/", f"/calls/{1:032x}", f"/calls/{2:032x}"):
-        page.go(api.address + address)
-        page.wait("document.querySelector('.badge.danger')")
-        assert json.loads(page.run(script)) == [], address
 
 
 def test_what_was_missed_while_the_connection_was_lost_is_fetched_when_it_is_back(page: Page, api: StandIn) -> None:

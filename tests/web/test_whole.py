@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from chammal_api.app import create
 from chammal_api.settings import ApiSettings
+from tests import sample_calls
 from tests.web import samples
 from tests.web.chromium import Page
 from tests.web.serving import serve
@@ -26,10 +27,9 @@ def speech_to_text() -> FastAPI:
         await request.body()
         spoken = samples.transcript()
         segments = [
-            {"id": at, "start": one.start, "end": one.end, "text": one.text, "speaker": one.speaker, "confidence": 0.9,
-             "temperature": 0, "avg_logprob": -0.1, "compression_ratio": 1, "no_speech_prob": 0}
+            sample_calls.segment(at, one.text, one.speaker, start=one.start, end=one.end).model_dump()
             for at, one in enumerate(spoken.utterances)
-        ]  # fmt: skip
+        ]
         told: dict[str, Any] = {
             "language": "ko",
             "duration": spoken.duration,

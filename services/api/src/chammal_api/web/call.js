@@ -4,7 +4,7 @@ import { callPath, deleteCall, download, getCall, key, reanalyse } from "./api.j
 import { said, stageMarks, statusBadge } from "./badges.js";
 import { bannerNode, bannersOf, progressBar } from "./banners.js";
 import { confirmed } from "./dialogs.js";
-import { announce, clock, debounce, fill, h } from "./dom.js";
+import { announce, clock, debounce, fill, h, keepingFocus } from "./dom.js";
 import { Elements } from "./elements.js";
 import { language, moment, named, t } from "./language.js";
 import { Player } from "./player.js";
@@ -72,7 +72,10 @@ export class CallView {
 
   /** Draws everything again, in the language of now; the sound and the place in it stay. */
   draw() {
-    if (!this.call) return;
+    if (this.call) keepingFocus(this.node, () => this.#draw());
+  }
+
+  #draw() {
     document.title = t("title.call", { name: this.#name() });
     this.player.translate();
     this.#drawHead();
@@ -80,7 +83,7 @@ export class CallView {
     this.#drawSummary();
     this.#drawTranscript();
     fill(this.titles.check, t("check.title"));
-    this.elements.show(this.call.check, this.before, this.#waiting());
+    this.elements.show(this.call.check, this.before, this.#waiting(), this.call.transcript?.language);
   }
 
   #take(call) {
@@ -144,7 +147,12 @@ export class CallView {
       files.unshift(...FORMATS.map((format) => ["call.transcript", { format }, `${path}/transcript.${format}`, `${this.id}.${format}`]));
     }
     if (this.call.revision > 0) files.unshift(["call.report", {}, `${path}/report`, `${this.id}.html`]);
-    return h("details", { class: "menu" }, h("summary", { class: "button" }, t("call.downloads")),
+    const closed = (event) => {
+      if (event.key !== "Escape") return;
+      event.currentTarget.open = false;
+      event.currentTarget.querySelector("summary").focus();
+    };
+    return h("details", { class: "menu", onkeydown: closed }, h("summary", { class: "button" }, t("call.downloads")),
       h("ul", null, ...files.map(([text, parts, address, name]) => h("li", null, this.#link(t(text, parts), address, name)))));
   }
 
@@ -171,8 +179,8 @@ export class CallView {
   #drawSummary() {
     const { summary } = this.call;
     fill(this.parts.summary, h("h2", null, t("summary.title")), ...(summary ? [
-      h("p", { class: "lead" }, summary.sentence),
-      h("dl", null, h("dt", null, t("summary.reason")), h("dd", null, summary.reason), h("dt", null, t("summary.actions")), h("dd", null, summary.actions)),
+      h("p", { class: "lead", lang: this.call.transcript?.language }, summary.sentence),
+      h("dl", null, h("dt", null, t("summary.reason")), h("dd", { lang: this.call.transcript?.language }, summary.reason), h("dt", null, t("summary.actions")), h("dd", { lang: this.call.transcript?.language }, summary.actions)),
       h("p", { class: "faint" }, t("summary.model")),
     ] : [h("p", { class: "faint" }, t("summary.none"))]));
   }

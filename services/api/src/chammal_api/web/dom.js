@@ -34,6 +34,17 @@ export function arrange(parent, nodes) {
   }
 }
 
+const OPERATED = "a, button, input, select, summary";
+const sameAs = (node) => node.dataset.verdict ?? node.getAttribute("aria-label") ?? node.textContent;
+
+/** Draws anew what is within `node`; the keyboard then is where it was, if that is there again. */
+export function keepingFocus(node, draw) {
+  const held = node.contains(document.activeElement) ? document.activeElement : null;
+  draw();
+  if (!held || held.isConnected) return;
+  [...node.querySelectorAll(OPERATED)].find((one) => sameAs(one) === sameAs(held))?.focus({ preventScroll: true });
+}
+
 let clearing = 0;
 
 /** Tells those who do not see the page. */

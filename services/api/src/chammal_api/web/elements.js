@@ -16,9 +16,10 @@ export class Elements {
     this.node = h("div", null, this.head, this.filter, this.list);
   }
 
-  /** `before` holds the verdicts of the revision that was shown until now, by element. */
-  show(check, before, waiting) {
+  /** `before` holds the verdicts of the revision that was shown until now, by element; `spoken` is the call's language. */
+  show(check, before, waiting, spoken) {
     this.check = check;
+    this.spoken = spoken;
     this.before = before;
     this.waiting = waiting;
     this.#draw();
@@ -85,6 +86,6 @@ export class Elements {
     return h("button", {
       type: "button", "aria-label": t("check.evidence", { time, speaker, quote: evidence.quote }),
       onclick: () => this.chosen(evidence),
-    }, h("span", { class: "time" }, time || "–"), h("span", { class: "speaker" }, speaker), h("q", null, evidence.quote));
+    }, h("span", { class: "time" }, time || "–"), h("span", { class: "speaker" }, speaker), h("q", { lang: this.spoken }, evidence.quote));
   }
 }

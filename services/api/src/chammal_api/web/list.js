@@ -34,7 +34,7 @@ export class ListView {
     const columns = ["call", "product", "agent", "when", "stages", "result"];
     const head = h("thead", null, h("tr", null, ...columns.map((one) => h("th", { scope: "col" }, t(`column.${one}`)))));
     const table = h("table", { class: "calls" }, h("caption", { class: "unseen" }, t("list.title")), head, this.body);
-    fill(this.node, this.uploads.node, h("section", { class: "card" }, h("h1", null, t("list.title")), this.filters.node, table, this.message, this.more));
+    fill(this.node, h("h1", { class: "unseen" }, t("title.list")), this.uploads.node, h("section", { class: "card" }, h("h2", { class: "large" }, t("list.title")), this.filters.node, table, this.message, this.more));
     for (const row of this.rows.values()) drawRow(row);
     if (this.asked) this.#say();
   }
@@ -128,7 +128,8 @@ export class ListView {
 
   #say() {
     const none = t(this.filters.any ? "list.none" : "list.empty");
-    fill(this.message, this.rows.size ? t("list.shown", { n: this.rows.size }) : none);
+    const text = this.rows.size ? t("list.shown", { n: this.rows.size }) : none;
+    if (this.message.textContent !== text) fill(this.message, text); // else it would be read out with each change
     this.more.hidden = this.next === null;
   }
 

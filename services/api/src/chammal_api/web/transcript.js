@@ -28,10 +28,11 @@ export class Transcript {
   show(transcript, waiting) {
     this.box.setAttribute("aria-label", t("transcript.title"));
     const utterances = transcript?.utterances ?? [];
+    const spoken = transcript?.language;
     this.current = null;
     this.#unmark();
     this.words = [...(transcript?.words ?? [])].sort((one, other) => one.start - other.start);
-    this.rows = utterances.map((utterance) => row(utterance));
+    this.rows = utterances.map((utterance) => row(utterance, spoken));
     this.byId = new Map(this.rows.map((one) => [one.utterance.id, one]));
     this.timed = this.rows.filter((one) => one.utterance.start !== null)
       .sort((one, other) => one.utterance.start - other.utterance.start);
@@ -108,9 +109,9 @@ export class Transcript {
   }
 }
 
-function row(utterance) {
+function row(utterance, spoken) {
   const doubtful = utterance.confidence !== null && utterance.confidence < DOUBTFUL;
-  const text = h("p", { class: doubtful ? "text doubtful" : "text", title: doubtful ? t("transcript.doubtful") : null }, utterance.text);
+  const text = h("p", { class: doubtful ? "text doubtful" : "text", lang: spoken, title: doubtful ? t("transcript.doubtful") : null }, utterance.text);
   const timed = utterance.start !== null;
   const time = clock(utterance.start);
   const node = h("li", { class: utterance.speaker, "data-at": timed ? utterance.start : null },

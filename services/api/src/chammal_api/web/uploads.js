@@ -3,7 +3,7 @@
 import { sendCall } from "./api.js";
 import { said, statusBadge } from "./badges.js";
 import { progressBar } from "./banners.js";
-import { announce, arrange, fill, h } from "./dom.js";
+import { announce, arrange, fill, h, keepingFocus } from "./dom.js";
 import { Fields } from "./fields.js";
 import { percent, t } from "./language.js";
 
@@ -104,6 +104,10 @@ class Upload {
   }
 
   draw() {
+    keepingFocus(this.node, () => this.#draw());
+  }
+
+  #draw() {
     const name = this.file.name;
     fill(this.node,
       h("span", { class: "name" }, this.id ? h("a", { href: `/calls/${encodeURIComponent(this.id)}` }, name) : name),
