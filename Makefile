@@ -3,6 +3,7 @@ PYTHON ?= python3
 export CHAMMAL_MODELS_DIR ?= models
 SECONDS ?= 120
 MINUTES ?= 30
+CALLS ?= 1000
 SERVICE ?= pypi
 
 bin := .venv/bin
@@ -50,8 +51,9 @@ bench-stt: $(installed) ## speech-to-text beside faster-whisper and other server
 	$(bin)/chammal models fetch whisper-base
 	$(bin)/python -m bench.stt
 
-soak: $(installed) ## MINUTES=30 of random faults; memory, descriptors, threads and tasks must not grow
+soak: $(installed) ## CALLS=1000 while services are killed, then MINUTES=30 of random faults; none is lost, nothing grows
 	$(bin)/chammal models fetch whisper-tiny.en kokoro
+	$(bin)/python -m bench.calls_storm --calls $(CALLS)
 	$(bin)/python -m bench.soak --minutes $(MINUTES)
 
 bench-compliance: $(installed) ## the mis-selling check, rules alone, on 66 labelled calls (seconds)

@@ -1,203 +1,269 @@
-"""Calls accepted while stt, the gateway, a worker and the api are killed: `python -m bench.calls_storm [--calls 1000]`.
+"""Short calls accepted while stt, the llm-gateway, a worker and the api are killed: `python -m bench.calls_storm`.
 
-Processes are killed with SIGKILL, one at random every few seconds, and started again. The api and the worker are real
-and share SQLite; stt and the llm-gateway are stand-ins (bench.calls_stand_ins), so that a thousand calls take minutes:
-what is tried here is that calls survive, not how speech is heard. The sender repeats what was not answered, with the
-same Idempotency-Key. It passes when every call ends complete, none is there twice and none is lost.
+    [--calls 1000] [--every 5] [--seed 7] [--models-dir models] [--database-url postgresql://…] [--keep FOLDER]
+
+All four are real, are killed with SIGKILL, one at random every few seconds, and started again. The api and the worker
+both analyse, and share SQLite or an empty database of PostgreSQL. stt hears two seconds of speech with whisper-tiny.en;
+only the language model behind the gateway is a stand-in. Few calls may wait, so the sender meets 429 too; it repeats
+what was not accepted, with the same Idempotency-Key. It passes when every call ends complete, with the transcript of
+its own recording, none is there twice, none is lost, and no process ended but by our hand.
 """
 
 import argparse
-import contextlib
-import itertools
+import json
 import os
+import platform
 import random
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
-from bench.stt.machine import free_port
+from bench.clips import PHRASES, Clips, is_of
+from bench.mesh import Mesh
 
 KILLED = ("stt", "llm-gateway", "worker", "api")
 SENDERS = 4
-CALM_SECONDS = 600.0
+SLOTS, ANSWER_SECONDS = 16, 0.02
+"""Of the language model's stand-in."""
+WAITING = 100
+"""Calls that may wait, so that the whole storm long some are sent, some wait and some are worked on."""
+CALM_SECONDS = 300.0
 """For what is left to be done after the last kill."""
+UNENDED = ("queued", "running", "partial")
+SETTINGS = {
+    "CHAMMAL_STT_MODEL": "whisper-tiny.en",
+    "CHAMMAL_STT_LANGUAGE": "en",
+    "CHAMMAL_STT_LOG_TEXT": "true",
+    "CHAMMAL_LOG_FORMAT": "json",
+    "CHAMMAL_API_LANGUAGE": "en",
+    "CHAMMAL_API_CALLS_AT_ONCE": "4",
+    "CHAMMAL_API_MAX_QUEUED_CALLS": str(WAITING),
+    "CHAMMAL_API_HEAL_PER_MINUTE": "1200",
+    "CHAMMAL_API_HEAL_LONGEST_SECONDS": "20",
+    "CHAMMAL_API_BREAKER_OPEN_SECONDS": "1",
+}
 
 
 @dataclass
-class Storm:
-    folder: Path
-    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in KILLED})
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    kills: Counter[str] = field(default_factory=Counter)
+class Sent:
+    """What the senders were told."""
 
-    def start(self, name: str) -> None:
-        if name in ("stt", "llm-gateway"):
-            arguments = ["bench.calls_stand_ins", str(self.ports[name]), "0.1", str(self.folder / "heard.log")]
-        else:
-            arguments = ["chammal_api"]
-        environment = {
-            **os.environ,
-            "CHAMMAL_API_PORT": str(self.ports.get(name, 0)),
-            "CHAMMAL_API_STT_URL": self.url("stt"),
-            "CHAMMAL_API_LLM_URL": self.url("llm-gateway"),
-            "CHAMMAL_API_DATA_DIR": str(self.folder / "data"),
-            "CHAMMAL_API_CALLS_AT_ONCE": "8",
-            "CHAMMAL_API_HEAL_PER_MINUTE": "1200",
-            "CHAMMAL_API_HEAL_LONGEST_SECONDS": "20",
-            "CHAMMAL_API_BREAKER_OPEN_SECONDS": "1",
-        }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def kill(self, name: str) -> None:
-        self.processes[name].kill()
-        self.processes[name].wait()
-        self.kills[name] += 1
-
-    def end(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
+    ids: dict[int, str] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
 
 
-def send(storm: Storm, numbers: Iterator[int], ids: dict[int, str], tries: Counter[str]) -> None:
-    with httpx2.Client(base_url=storm.url("api"), timeout=30) as client:
+@dataclass
+class Kills:
+    began: float = field(default_factory=time.monotonic)
+    struck: list[tuple[float, str]] = field(default_factory=list)
+    """Seconds since the storm began, and whom."""
+    fell: Counter[str] = field(default_factory=Counter)
+    """Found dead before they were struck."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(name for _, name in self.struck)
+
+
+def send(api: str, numbers: Iterator[int], clips: Clips, sent: Sent, calm: threading.Event) -> None:
+    with httpx2.Client(base_url=api, timeout=30, trust_env=False) as client:
         for number in numbers:
-            while number not in ids:
-                try:
-                    answer = client.post(
-                        "/v1/calls",
-                        files={"file": (f"{number}.wav", b"RIFF" + number.to_bytes(4, "big") * 64)},
-                        data={"product_type": "투자성", "reference": str(number)},
-                        headers={"Idempotency-Key": f"storm-{number}"},
-                    )
-                except httpx2.HTTPError:
-                    tries["unanswered"] += 1
-                    time.sleep(0.3)
-                    continue
-                tries[str(answer.status_code)] += 1
-                if answer.status_code == 202:
-                    ids[number] = answer.json()["id"]
-                else:
-                    time.sleep(0.5)
+            while number not in sent.ids and not calm.is_set():
+                time.sleep(try_to_send(client, number, clips, sent))
 
 
-def rage(storm: Storm, every: float, calm: threading.Event) -> None:
-    chance = random.Random(7)
+def try_to_send(client: httpx2.Client, number: int, clips: Clips, sent: Sent) -> float:
+    """Returns how long to wait before the next."""
+    try:
+        answer = client.post(
+            "/v1/calls",
+            files={"file": (f"{number}.wav", clips.recording(number))},
+            data={"product_type": "투자성", "reference": str(number)},
+            headers={"Idempotency-Key": f"storm-{number}"},
+        )
+    except httpx2.HTTPError:
+        sent.answers["none"] += 1
+        return 0.3
+    if answer.status_code != 202:
+        sent.answers[str(answer.status_code)] += 1
+        return float(answer.headers.get("Retry-After", 0.5))
+    told = answer.json()
+    sent.answers["202, of a call that it had already" if told["repeated"] else "202"] += 1
+    sent.ids[number] = told["id"]
+    return 0.0
+
+
+def rage(mesh: Mesh, every: float, chance: random.Random, calm: threading.Event, kills: Kills) -> None:
     while not calm.wait(chance.uniform(0.5 * every, 1.5 * every)):
         name = chance.choice(KILLED)
-        storm.kill(name)
+        kills.fell[name] += not mesh.alive(name)
+        mesh.kill(name)
+        kills.struck.append((time.monotonic() - kills.began, name))
         calm.wait(chance.uniform(0.1, 1.0))
-        storm.start(name)
+        mesh.launch(name)
 
 
-def listed(storm: Storm) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    with httpx2.Client(base_url=storm.url("api"), timeout=30) as client:
-        cursor = None
-        while True:
-            answer = client.get("/v1/calls", params={"limit": 200, **({"cursor": cursor} if cursor else {})})
-            answer.raise_for_status()
-            page = answer.json()
-            rows += page["calls"]
-            cursor = page["next"]
-            if cursor is None:
-                return rows
+def storm(mesh: Mesh, calls: int, every: float, chance: random.Random, clips: Clips) -> tuple[Sent, Kills]:
+    """Until all calls are accepted."""
+    sent, kills, calm = Sent(), Kills(), threading.Event()
+    numbers = in_turn(calls)
+    with ThreadPoolExecutor(SENDERS + 1) as threads:
+        senders: list[Future[None]] = [
+            threads.submit(send, mesh.url("api"), numbers, clips, sent, calm) for _ in range(SENDERS)
+        ]
+        killer = threads.submit(rage, mesh, every, chance, calm, kills)
+        try:
+            while not all(sender.done() for sender in senders) and not killer.done():
+                time.sleep(1)
+                print(f"\r{len(sent.ids)} accepted, {len(kills.struck)} kills", end="", file=sys.stderr, flush=True)
+        finally:
+            print(file=sys.stderr)
+            calm.set()
+        for done in (killer, *senders):
+            done.result()
+    return sent, kills
 
 
-def settled(storm: Storm) -> list[dict[str, object]]:
+def in_turn(count: int) -> Iterator[int]:
+    """For several threads: a generator allows but one."""
+    lock, numbers = threading.Lock(), iter(range(count))
+
+    def take() -> int:
+        with lock:
+            return next(numbers, -1)
+
+    return iter(take, -1)
+
+
+def settle(client: httpx2.Client) -> None:
+    """Until no call is left to be done, or it takes too long."""
     give_up = time.monotonic() + CALM_SECONDS
-    rows: list[dict[str, object]] = []
     while time.monotonic() < give_up:
-        with contextlib.suppress(httpx2.HTTPError):
-            rows = listed(storm)
-            if rows and all(row["status"] == "complete" for row in rows):
-                return rows
+        with suppress(httpx2.HTTPError):
+            if not any(page(client, status=status, limit=1)["calls"] for status in UNENDED):
+                return
         time.sleep(1)
-    return rows
 
 
-def report(storm: Storm, calls: int, ids: dict[int, str], tries: Counter[str], rows: list[dict[str, object]]) -> bool:
-    heard = Counter((storm.folder / "heard.log").read_text().split())
-    references = Counter(row["reference"] for row in rows)
-    states = Counter((row["status"], row["healing"]) for row in rows)
-    lost = sum(str(number) not in references for number in range(calls))
-    twice = sum(count - 1 for count in references.values())
+def page(client: httpx2.Client, **query: str | int) -> dict[str, Any]:
+    answer = client.get("/v1/calls", params=query)
+    answer.raise_for_status()
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def all_calls(client: httpx2.Client) -> list[dict[str, Any]]:
+    """Whole, with their transcripts."""
+    found: list[dict[str, Any]] = []
+    query: dict[str, str | int] = {"limit": 200}
+    while True:
+        told = page(client, **query)
+        found += [client.get(f"/v1/calls/{row['id']}").raise_for_status().json() for row in told["calls"]]
+        if told["next"] is None:
+            return found
+        query["cursor"] = told["next"]
+
+
+def is_whole(call: dict[str, Any]) -> bool:
+    return call["status"] == "complete" and [report["status"] for report in call["stages"]] == ["ok"] * 3
+
+
+def is_mixed_up(call: dict[str, Any]) -> bool:
+    heard = " ".join(utterance["text"] for utterance in (call["transcript"] or {}).get("utterances", []))
+    return call["transcript"] is not None and not is_of(int(call["metadata"]["reference"]), heard)
+
+
+def heard_by_call(log: Path) -> Counter[str]:
+    """Transcripts that stt finished, by the call that asked; its log outlives it."""
+    found: Counter[str] = Counter()
+    for line in log.read_text(errors="replace").splitlines():
+        with suppress(ValueError):  # the last line of a process that was killed
+            told = json.loads(line)
+            found[told["request_id"]] += told["message"].startswith("Transcript: ")
+    return found
+
+
+def report(mesh: Mesh, wanted: int, sent: Sent, kills: Kills, calls: list[dict[str, Any]]) -> bool:
+    references = Counter(call["metadata"]["reference"] for call in calls)
+    heard = heard_by_call(mesh.log("stt"))
+    fallen = kills.fell + Counter(name for name in KILLED if not mesh.alive(name))
+    faults = {
+        "calls that are not whole": sum(not is_whole(call) for call in calls),
+        "calls with the transcript of another recording": sum(map(is_mixed_up, calls)),
+        "calls lost": sum(str(number) not in references for number in range(wanted)),
+        "ids that were told and are not there": len({*sent.ids.values()} - {call["id"] for call in calls}),
+        "calls there twice": sum(count - 1 for count in references.values()),
+        "processes that ended by themselves": fallen.total(),
+    }
+    ends = Counter((call["status"], call["healing"]["state"], call["revision"]) for call in calls)
+    tries = [call["healing"]["attempts"] for call in calls if call["healing"]["state"] == "healed"]
     print("| what | number |\n|---|---|")
     for name in KILLED:
-        print(f"| SIGKILL of {name} | {storm.kills[name]} |")
-    for told, count in sorted(tries.items()):
+        print(f"| SIGKILL of {name} | {kills.counts[name]} |")
+    for told, count in sorted(sent.answers.items()):
         print(f"| answers of POST /v1/calls: {told} | {count} |")
-    print(f"| calls accepted | {len(set(ids.values()))} |")
-    for (status, healing), count in sorted(states.items(), key=str):
-        print(f"| ended {status}, healing {healing} | {count} |")
-    print(f"| recordings that stt finished more than once | {sum(count > 1 for count in heard.values())} |")
-    print(f"| calls lost | {lost} |\n| calls there twice | {twice} |")
-    unfinished = sum(row["status"] != "complete" for row in rows)
-    return not (lost or twice or unfinished) and len(set(ids.values())) == calls
+    for (status, healing, revision), count in sorted(ends.items()):
+        print(f"| ended {status}, healing {healing}, revision {revision} | {count} |")
+    print(f"| attempts that a healed call took, most | {max(tries, default=0)} |")
+    print(
+        f"| transcripts that stt finished for a call that had one | {sum(max(0, heard[c['id']] - 1) for c in calls)} |"
+    )
+    for what, count in faults.items():
+        print(f"| {what} | {count} |")
+    print("\nKilled, by second:", ", ".join(f"{second:.0f} {name}" for second, name in kills.struck) + ".")
+    return not any(faults.values()) and len({*sent.ids.values()}) == wanted
+
+
+def run(folder: Path, told: argparse.Namespace) -> bool:
+    settings = {
+        **SETTINGS,
+        "CHAMMAL_MODELS_DIR": str(told.models_dir.resolve()),
+        "CHAMMAL_API_DATA_DIR": str(folder / "data"),
+        **({"CHAMMAL_API_DATABASE_URL": told.database_url} if told.database_url else {}),
+    }
+    mesh = Mesh(folder, settings, slots=SLOTS, answer_seconds=ANSWER_SECONDS)
+    with ExitStack() as stack:
+        stack.callback(mesh.stop)
+        mesh.start("model", "tts")
+        clips = Clips(lambda phrase: mesh.spoken(phrase, "pcm"))
+        mesh.kill("tts")
+        mesh.start(*KILLED)
+        client = stack.enter_context(httpx2.Client(base_url=mesh.url("api"), timeout=30, trust_env=False))
+        if page(client, limit=1)["calls"]:
+            raise SystemExit("the database holds calls already")
+        sent, kills = storm(mesh, told.calls, told.every, random.Random(told.seed), clips)
+        stormed = time.monotonic()
+        settle(client)
+        left = time.monotonic() - stormed
+        where = "PostgreSQL" if told.database_url else "SQLite"
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {where}"
+        print(f"{machine}; recordings of {clips.seconds / len(PHRASES):.1f} s on average.")
+        print(f"The storm took {stormed - kills.began:.0f} s, what was left {left:.0f} s.\n")
+        return report(mesh, told.calls, sent, kills, all_calls(client))
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="Calls accepted in a storm of kills.")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--calls", type=int, default=1000)
-    arguments.add_argument("--every", type=float, default=4.0, help="seconds between kills, on average")
-    arguments.add_argument("--kills", type=int, default=20, help="the storm goes on until so many")
+    arguments.add_argument("--every", type=float, default=5.0, help="seconds from one kill to the next, on average")
+    arguments.add_argument("--seed", type=int, default=7)
+    arguments.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", "models"))
+    arguments.add_argument("--database-url", help="PostgreSQL without calls; unset, SQLite")
+    arguments.add_argument("--keep", type=Path, help="an empty folder for data and logs, which stay there")
     told = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        storm = Storm(Path(folder))
-        ids: dict[int, str] = {}
-        tries: Counter[str] = Counter()
-        calm = threading.Event()
-        began = time.monotonic()
-        try:
-            for name in KILLED:
-                storm.start(name)
-            counter = itertools.count()
-            numbers = iter(lambda: next(counter), told.calls)
-            lock = threading.Lock()
-
-            def guarded() -> Iterator[int]:
-                while True:
-                    with lock:
-                        number = next(numbers, None)
-                    if number is None:
-                        return
-                    yield number
-
-            senders = [threading.Thread(target=send, args=(storm, guarded(), ids, tries)) for _ in range(SENDERS)]
-            killer = threading.Thread(target=rage, args=(storm, told.every, calm))
-            for thread in (*senders, killer):
-                thread.start()
-            for thread in senders:
-                thread.join()
-            while storm.kills.total() < told.kills:
-                time.sleep(0.5)
-            calm.set()
-            killer.join()
-            stormed = time.monotonic() - began
-            rows = settled(storm)
-            passed = report(storm, told.calls, ids, tries, rows)
-            print(f"\nThe storm took {stormed:.0f} s, what was left {time.monotonic() - began - stormed:.0f} s.")
-            if not passed:
-                for name in KILLED:
-                    tail = (storm.folder / f"{name}.log").read_text().splitlines()[-15:]
-                    print(f"--- {name}", *tail, sep="\n", file=sys.stderr)
-        finally:
-            calm.set()
-            storm.end()
-    sys.exit(0 if passed else 1)
+    with ExitStack() as stack:
+        folder = told.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        sys.exit(0 if run(folder, told) else 1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The mesh of the benches that load it: api, stt, tts and llm-gateway as `chammal up` starts them, each a process that
-can be ended and started, and a stub in the place of the language model.
+can be ended and started, and a stub in the place of the language model. A worker is one more api beside the first.
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -25,11 +26,16 @@ PROGRAMS = {
     "tts": ("chammal_tts", "/ready"),
     "llm-gateway": ("chammal_llm_gateway", "/ready"),
     "api": ("chammal_api", "/ready"),
+    "worker": ("chammal_api", "/ready"),
 }
 
 
 class Mesh:
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str], *, slots: int = SLOTS, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
+        """`slots` and `answer_seconds` are those of the language model."""
+        self._model = [str(slots), str(answer_seconds)]
         self._ports = {name: free_port() for name in PROGRAMS}
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -50,21 +56,33 @@ class Mesh:
         return f"http://127.0.0.1:{self._ports[name]}"
 
     def start(self, *names: str) -> None:
+        """And waits until they are ready."""
         for name in names:
-            module = PROGRAMS[name][0]
-            arguments = [str(self._ports[name]), str(SLOTS), str(ANSWER_SECONDS)] if name == "model" else []
-            with (self._folder / f"{name}.log").open("ab") as log:
-                self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.launch(name)
         for name in names:
             path = PROGRAMS[name][1]
             if path is not None:
                 self._wait(name, path)
+
+    def launch(self, name: str) -> None:
+        """Does not wait."""
+        arguments = [str(self._ports[name]), *self._model] if name == "model" else []
+        own = {"CHAMMAL_API_PORT": str(self._ports[name])} if name == "worker" else {}
+        with self.log(name).open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", PROGRAMS[name][0], *arguments],
+                env=self._environment | own,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def log(self, name: str) -> Path:
+        """What the service printed, all its processes one after another."""
+        return self._folder / f"{name}.log"
+
+    def alive(self, name: str) -> bool:
+        return self._processes[name].poll() is None
 
     def wait(self, name: str, told: str) -> None:
         """Until the service's /ready says so."""
@@ -106,13 +124,18 @@ class Mesh:
 
     def clip(self) -> Path:
         """A recording of a few seconds, spoken by the mesh itself."""
-        body = f'{{"input": "{CLIP_TEXT}", "voice": "alloy", "response_format": "wav"}}'.encode()
+        path = self._folder / "clip.wav"
+        path.write_bytes(self.spoken(CLIP_TEXT, "wav"))
+        return path
+
+    def spoken(self, text: str, form: str) -> bytes:
+        """As the mesh speaks it."""
+        body = json.dumps({"input": text, "voice": "alloy", "response_format": form}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url('tts')}/v1/audio/speech", body, headers)
-        path = self._folder / "clip.wav"
         with urllib.request.urlopen(request, timeout=60) as answer:
-            path.write_bytes(answer.read())
-        return path
+            audio: bytes = answer.read()
+            return audio
 
     def _get(self, name: str, path: str) -> bytes:
         with urllib.request.urlopen(f"{self.url(name)}{path}", timeout=10) as answer:
@@ -126,7 +149,7 @@ class Mesh:
                 self._get(name, path)
             except (urllib.error.URLError, OSError):
                 if time.monotonic() > give_up or self._processes[name].poll() is not None:
-                    log = (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                    log = self.log(name).read_text(errors="replace")[-2000:]
                     raise RuntimeError(f"{name} did not become ready:\n{log}") from None
                 time.sleep(0.3)
             else:
