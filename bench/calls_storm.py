@@ -192,18 +192,22 @@ def heard_by_call(log: Path) -> Counter[str]:
     return found
 
 
-def report(mesh: Mesh, wanted: int, sent: Sent, kills: Kills, calls: list[dict[str, Any]]) -> bool:
+def faults_of(wanted: int, sent: Sent, calls: list[dict[str, Any]]) -> dict[str, int]:
+    """What must not be, and how often it is."""
     references = Counter(call["metadata"]["reference"] for call in calls)
-    heard = heard_by_call(mesh.log("stt"))
-    fallen = kills.fell + Counter(name for name in KILLED if not mesh.alive(name))
-    faults = {
+    return {
         "calls that are not whole": sum(not is_whole(call) for call in calls),
         "calls with the transcript of another recording": sum(map(is_mixed_up, calls)),
         "calls lost": sum(str(number) not in references for number in range(wanted)),
         "ids that were told and are not there": len({*sent.ids.values()} - {call["id"] for call in calls}),
         "calls there twice": sum(count - 1 for count in references.values()),
-        "processes that ended by themselves": fallen.total(),
     }
+
+
+def report(mesh: Mesh, wanted: int, sent: Sent, kills: Kills, calls: list[dict[str, Any]]) -> bool:
+    heard = heard_by_call(mesh.log("stt"))
+    fallen = kills.fell + Counter(name for name in KILLED if not mesh.alive(name))
+    faults = faults_of(wanted, sent, calls) | {"processes that ended by themselves": fallen.total()}
     ends = Counter((call["status"], call["healing"]["state"], call["revision"]) for call in calls)
     tries = [call["healing"]["attempts"] for call in calls if call["healing"]["state"] == "healed"]
     print("| what | number |\n|---|---|")
@@ -220,7 +224,7 @@ def report(mesh: Mesh, wanted: int, sent: Sent, kills: Kills, calls: list[dict[s
     for what, count in faults.items():
         print(f"| {what} | {count} |")
     print("\nKilled, by second:", ", ".join(f"{second:.0f} {name}" for second, name in kills.struck) + ".")
-    return not any(faults.values()) and len({*sent.ids.values()}) == wanted
+    return not any(faults.values())
 
 
 def run(folder: Path, told: argparse.Namespace) -> bool:
