@@ -15,6 +15,8 @@ class Echo:
     media_type: str = "application/json"
     body: str = "{}"
     """`{headers}` and `{sent}` are replaced by what came."""
+    answers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Media type and body of paths that are answered otherwise, with 200."""
     requests: list[str] = field(default_factory=list)
 
 
@@ -27,9 +29,11 @@ def echo() -> Iterator[Echo]:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
             headers = " ".join(f"{name}={value}" for name, value in self.headers.items())
             subject.requests.append(f"{self.path} {headers} {sent}")
-            body = subject.body.replace("{headers}", headers.replace('"', "'")).encode()
-            self.send_response(subject.status)
-            self.send_header("Content-Type", subject.media_type)
+            told = subject.answers.get(self.path.partition("?")[0])
+            media_type, answer = told or (subject.media_type, subject.body)
+            body = answer.replace("{headers}", headers.replace('"', "'")).encode()
+            self.send_response(200 if told else subject.status)
+            self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
