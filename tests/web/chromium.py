@@ -26,7 +26,6 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-port=0",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no internet
-    "--lang=ko",
 )
 WAIT = """new Promise((resolve, reject) => {
   const until = Date.now() + %d;

@@ -134,7 +134,7 @@ def test_what_was_spoken_is_read_out_in_its_language(page: Page, api: StandIn) -
     open_call(page, api)
     page.click("#en")
     page.shows("What the agent did", ".side")
-    spoken = "[...document.querySelectorAll('.utterances .text, .evidence q, .lead, dd')].map((one) => one.lang)"
+    spoken = "[...document.querySelectorAll('.utterances .text, .evidence q, .lead, .side dd')].map((one) => one.lang)"
     assert set(page.run(spoken)) == {"ko"}
     assert page.run("document.documentElement.lang") == "en"
 

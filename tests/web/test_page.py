@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from chammal_contracts.calls import CallMetadata, CallStatus, HealingState, Priority, Progress
+from chammal_contracts.calls import CallMetadata, CallStatus, HealingState, Priority, Progress, WebhookState
 from chammal_contracts.checks import CallChannel, CustomerType, ProductType, Verdict
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.transcribe import AgentRequestFormat
@@ -254,6 +254,24 @@ def test_a_failed_call_says_why(page: Page, api: StandIn) -> None:
     page.go(f"{api.address}/calls/{1:032x}")
     page.shows("이 녹음은 분석할 수 없었습니다", ".banners")
     page.shows("cannot be decoded", ".banners")
+
+
+def test_what_was_sent_with_a_call_is_shown_and_who_was_told_of_it(page: Page, api: StandIn) -> None:
+    call = samples.complete()
+    call.metadata.hotwords = "서로인"
+    call.metadata.webhook_url = "https://crm.example/hooks/1"
+    call.metadata.rule_set = "house"
+    api.put(call)
+    open_call(page, api)
+    page.click(".facts summary")
+    for told in ("서로인", "house", "https://crm.example/hooks/1", "아직 알리지 않았습니다"):
+        page.shows(told, ".facts")
+    state = WebhookState(revision=1, attempts=3, last_status=500, error="http_error: HTTP 500")
+    api.put(call.model_copy(update={"webhook": state}))
+    page.shows("알리지 못했습니다 (개정 1): 3번 시도, 마지막은 http_error: HTTP 500", ".facts")
+    api.put(call.model_copy(update={"webhook": WebhookState(revision=1, attempts=4, delivered=True, last_status=204)}))
+    page.shows("4번째 시도에 알렸습니다", ".facts")
+    assert page.run("document.querySelector('.facts').open")
 
 
 def test_a_call_is_deleted_only_after_a_yes(page: Page, api: StandIn) -> None:

@@ -35,6 +35,7 @@ ASSETS = (
     "elements.js",
     "english.js",
     "events.js",
+    "facts.js",
     "fields.js",
     "filters.js",
     "korean.js",

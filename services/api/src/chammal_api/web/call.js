@@ -7,6 +7,7 @@ import { confirmed } from "./dialogs.js";
 import { announce, clock, debounce, fill, h, keepingFocus } from "./dom.js";
 import { Elements } from "./elements.js";
 import { language, moment, named, t } from "./language.js";
+import { Facts } from "./facts.js";
 import { Player } from "./player.js";
 import { loadRules } from "./rules.js";
 import { Transcript } from "./transcript.js";
@@ -29,6 +30,7 @@ export class CallView {
     this.transcript = new Transcript((seconds) => this.player.play(seconds));
     this.player.follow.addEventListener("change", () => this.transcript.follow(this.player.follow.checked));
     this.transcript.onfollow = (following) => { this.player.follow.checked = following; };
+    this.facts = new Facts();
     this.elements = new Elements((evidence) => this.#moment(evidence));
     this.parts = { head: h("header", { class: "call-head" }), banners: h("div", { class: "banners", "aria-live": "polite" }), progress: h("div", { class: "under" }), summary: h("section", { class: "card" }) };
     this.titles = { transcript: h("h2", null), check: h("h2", null) };
@@ -61,7 +63,7 @@ export class CallView {
       this.call.progress = event.progress;
       if (stages || event.healing !== this.call.healing.state) this.reload();
       else this.#drawBanners();
-    }
+    } else this.reload(); // its webhook was told, or is to be tried again
   }
 
   end() {
@@ -131,10 +133,12 @@ export class CallView {
       moment(metadata.started_at ?? call.created_at), call.transcript && clock(call.transcript.duration), call.recording.filename,
       t("call.revision", { n: call.revision }),
     ];
+    this.facts.show(call);
     fill(this.parts.head,
       h("a", { href: "/", class: "back" }, `← ${t("call.back")}`),
       h("div", { class: "title" }, h("h1", null, this.#name()), statusBadge(call.status, call.healing.state), stageMarks(call.stages)),
       h("p", { class: "faint" }, facts.filter(Boolean).join(" · ")),
+      this.facts.node,
       h("div", { class: "actions" }, this.#downloads(),
         h("button", { type: "button", onclick: () => this.#reanalyse() }, t("call.reanalyse")),
         h("button", { type: "button", class: "danger quiet", onclick: () => this.#delete() }, t("call.delete"))));
