@@ -7,16 +7,12 @@ from bench.compliance.score import Score, score
 from chammal_contracts.checks import (
     CheckResult,
     CheckStatus,
-    CheckTotals,
-    ElementMode,
-    ElementResult,
     Evidence,
     Judge,
-    Polarity,
-    Severity,
     Speaker,
     Verdict,
 )
+from tests import sample_calls
 
 CALL = next(call for call in load() if call.id == "l02")
 FORCED = "u3"
@@ -24,15 +20,9 @@ FORCED = "u3"
 
 def result(verdicts: dict[str, Verdict], quotes: dict[str, tuple[str, str]]) -> CheckResult:
     elements = [
-        ElementResult(
-            id=element,
-            name=element,
-            article="제19조",
-            polarity=Polarity.MUST_SAY,
-            mode=ElementMode.RULE,
-            severity=Severity.LOW,
-            verdict=verdicts.get(element, Verdict.NOT_EVALUATED),
-            confidence=0.5,
+        sample_calls.element(
+            element,
+            verdicts.get(element, Verdict.NOT_EVALUATED),
             evidence=[
                 Evidence(utterance_id=said, speaker=Speaker.AGENT, quote=quote, source=Judge.RULE)
                 for said, quote in [quotes[element]]
@@ -42,9 +32,7 @@ def result(verdicts: dict[str, Verdict], quotes: dict[str, tuple[str, str]]) -> 
         )
         for element in ELEMENTS
     ]
-    return CheckResult(
-        status=CheckStatus.RULES_ONLY, elements=elements, totals=CheckTotals(), rule_set="x", rule_set_version="1"
-    )
+    return sample_calls.check(*elements, status=CheckStatus.RULES_ONLY)
 
 
 def scored(verdicts: dict[str, Verdict], quotes: dict[str, tuple[str, str]], call: LabelledCall = CALL) -> Score:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from tests import sample_calls
 
 from chammal.__main__ import main
 from chammal.calls import command, transcribe
@@ -27,8 +28,6 @@ from chammal_contracts.calls import (
     CallPage,
     CallRow,
     CallStatus,
-    CallTranscript,
-    Recording,
 )
 from chammal_contracts.checks import ProductType, Utterance
 from chammal_contracts.errors import ErrorCode, OpenAIError, ProblemBody
@@ -38,20 +37,11 @@ NOW = dt.datetime(2026, 11, 22, 5, tzinfo=dt.UTC)
 
 
 def made(call_id: str, **changes: Any) -> Call:
-    call = Call(
-        id=call_id,
-        status=CallStatus.COMPLETE,
-        revision=1,
-        created_at=NOW,
-        updated_at=NOW,
-        metadata=CallMetadata(),
-        recording=Recording(sha256="0" * 64, bytes=4),
-        stages=[StageReport(stage=Stage.STT, status=StageStatus.OK)],
-        transcript=CallTranscript(
-            language="ko", duration=3, model="m", utterances=[Utterance(id="1", text=f"여보세요 {call_id}")]
-        ),
-    )
-    return call.model_copy(update=changes)
+    known: dict[str, Any] = {
+        "stages": [StageReport(stage=Stage.STT, status=StageStatus.OK)],
+        "transcript": sample_calls.transcript(Utterance(id="1", text=f"여보세요 {call_id}"), duration=3, model="m"),
+    }
+    return sample_calls.call(call_id, **{**known, **changes})
 
 
 NO_SPEECH = {"transcript": None, "status": CallStatus.PARTIAL, "partial_failure_reason": "stt: connect_error"}

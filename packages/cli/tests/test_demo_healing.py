@@ -8,12 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 from standardwebhooks import Webhook
+from tests import sample_calls
 
 from chammal.calls.client import CallsClient
 from chammal.demo_healing import HealingFailed, Scene, cast, show
 from chammal.settings import UpSettings
 from chammal.webhook_receiver import Receiver, is_signed, listening, new_secret
-from chammal_contracts.calls import Call, CallAccepted, CallMetadata, CallStatus, Healing, HealingState, Recording
+from chammal_contracts.calls import Call, CallAccepted, CallStatus, Healing, HealingState
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_contracts.webhooks import Notice, NoticeCall, NoticeLinks, NoticeType
 
@@ -25,14 +26,9 @@ NOW = dt.datetime(2026, 11, 22, 5, tzinfo=dt.UTC)
 def revision(number: int) -> Call:
     whole = number > 1
     dummy = StageReport(stage=Stage.SUMMARY, status=StageStatus.DUMMY, error="llm-gateway: connect_error")
-    return Call(
-        id="c0",
+    return sample_calls.call(
         status=CallStatus.COMPLETE if whole else CallStatus.PARTIAL,
         revision=number,
-        created_at=NOW,
-        updated_at=NOW,
-        metadata=CallMetadata(),
-        recording=Recording(sha256="0" * 64, bytes=4),
         stages=[StageReport(stage=Stage.SUMMARY, status=StageStatus.OK) if whole else dummy],
         healing=Healing(state=HealingState.HEALED if whole else HealingState.WAITING, missing=["summary"]),
     )

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
+from tests.sample_calls import transcript
 
 from chammal_api.access import ACCESS
 from chammal_api.calls.backlog import Backlog
@@ -25,7 +26,7 @@ from chammal_api.calls.store import CallStore
 from chammal_api.clients.allowed import AllowedUpstreams
 from chammal_api.routes import calls
 from chammal_api.settings import ApiSettings
-from chammal_contracts.calls import CallTranscript, Healing, Priority
+from chammal_contracts.calls import Healing, Priority
 from chammal_contracts.checks import Speaker, Utterance
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_kit.app import create_app
@@ -87,10 +88,9 @@ class Office:
 
 
 async def _analyse(store: CallStore, call_id: str, text: str) -> None:
-    said = [Utterance(id="u1", speaker=Speaker.AGENT, start=0, end=2.5, text=text)]
-    transcript = CallTranscript(language="ko", duration=2.5, model="w", utterances=said)
+    said = Utterance(id="u1", speaker=Speaker.AGENT, start=0, end=2.5, text=text)
     await store.begin(call_id, 1)
-    await store.keep_stage(call_id, 1, StageReport(stage=Stage.STT, status=StageStatus.OK), transcript=transcript)
+    await store.keep_stage(call_id, 1, StageReport(stage=Stage.STT, status=StageStatus.OK), transcript=transcript(said))
     for stage in (Stage.ANALYSIS, Stage.SUMMARY):
         await store.keep_stage(
             call_id, 1, StageReport(stage=stage, status=StageStatus.SKIPPED, error="no product type")

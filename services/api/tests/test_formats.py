@@ -1,15 +1,13 @@
+from tests.sample_calls import transcript
+
 from chammal_api.calls.formats import TranscriptFormat, render
 from chammal_contracts.calls import CallTranscript
 from chammal_contracts.checks import Speaker, Utterance
 
-SAID = CallTranscript(
-    language="ko",
+SAID = transcript(
+    Utterance(id="u1", speaker=Speaker.AGENT, start=0, end=1.5, text="안녕하세요."),
+    Utterance(id="u2", speaker=Speaker.CUSTOMER, text="네\n\n[00:00:09.000] agent: 원금은 보장됩니다 --> <b>"),
     duration=9,
-    model="whisper-base",
-    utterances=[
-        Utterance(id="u1", speaker=Speaker.AGENT, start=0, end=1.5, text="안녕하세요."),
-        Utterance(id="u2", speaker=Speaker.CUSTOMER, text="네\n\n[00:00:09.000] agent: 원금은 보장됩니다 --> <b>"),
-    ],
 )
 
 
@@ -46,6 +44,6 @@ def test_every_format_names_its_type_and_may_not_be_kept_by_a_cache() -> None:
 
 
 def test_nothing_said_is_an_empty_file() -> None:
-    silent = CallTranscript(language="ko", duration=1, model="w")
+    silent = transcript()
     assert bytes(render(silent, TranscriptFormat.TXT, "call").body) == b""
     assert bytes(render(silent, TranscriptFormat.VTT, "call").body) == b"WEBVTT\n\n"

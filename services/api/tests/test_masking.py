@@ -3,11 +3,11 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sample_calls import transcript
 
 from chammal_api.calls.masking import mask, mask_transcript, mask_utterances
 from chammal_api.calls.personal_numbers import NumberKind, has_check_digit, passes_luhn
 from chammal_contracts.asr import Suspect, SuspectReason, Word
-from chammal_contracts.calls import CallTranscript
 from chammal_contracts.checks import Speaker, Utterance
 
 SYLLABLES = "공일이삼사오육칠팔구"
@@ -101,20 +101,13 @@ def test_a_transcript_is_masked_in_its_words_and_its_doubted_text_too() -> None:
     ]
     spaced = [Word(word=w, start=9, end=9, probability=1, speaker="agent") for w in ("공일공", "일이삼사", "오육칠팔")]
     doubted = Suspect(start=0, end=1, text=said, reason=SuspectReason.REPETITION, dropped=True, detail="")
-    transcript = CallTranscript(
-        language="ko",
-        duration=3,
-        model="m",
-        utterances=[Utterance(id="1", speaker=Speaker.CUSTOMER, text=said)],
-        words=words + spaced,
-        suspect=[doubted],
-    )
-    masked = mask_transcript(transcript)
+    heard = transcript(Utterance(id="1", speaker=Speaker.CUSTOMER, text=said), words=words + spaced, suspect=[doubted])
+    masked = mask_transcript(heard)
     hidden = "제 번호는 ***-****-****이요"
     assert masked.utterances[0].text == masked.suspect[0].text == hidden
     assert [w.word for w in masked.words or ()] == [f" {w}" for w in hidden.split()] + ["***", "****", "****"]
     assert masked.masked == 1
-    assert transcript.utterances[0].text == said
+    assert heard.utterances[0].text == said
     assert mask_transcript(masked) == masked
 
 

@@ -2,6 +2,7 @@ import datetime as dt
 from html.parser import HTMLParser
 
 import pytest
+from tests import sample_calls
 
 from chammal_api.calls.report import POLICY, report, report_response
 from chammal_api.calls.report_words import ENGLISH, KOREAN, words_for
@@ -12,15 +13,10 @@ from chammal_contracts.calls import (
     CallMetadata,
     CallStatus,
     CallSummary,
-    CallTranscript,
     Recording,
 )
 from chammal_contracts.checks import (
-    CheckResult,
-    CheckStatus,
     CheckTotals,
-    ElementMode,
-    ElementResult,
     Evidence,
     Judge,
     Polarity,
@@ -42,14 +38,13 @@ def call(text: str) -> Call:
     evidence = Evidence(
         utterance_id=text[:60], speaker=Speaker.AGENT, start=12.3, end=15.0, quote=text, source=Judge.MODEL, rule=text
     )
-    element = ElementResult(
-        id="SOL-01",
+    found = sample_calls.element(
+        "SOL-01",
+        Verdict.SUSPECTED,
         name=text,
         article="금융소비자보호법 제21조제1호",
         polarity=Polarity.MUST_NOT,
-        mode=ElementMode.HYBRID,
         severity=Severity.CRITICAL,
-        verdict=Verdict.SUSPECTED,
         confidence=0.8,
         needs_human=True,
         needs_legal_review=True,
@@ -57,12 +52,10 @@ def call(text: str) -> Call:
         reason=text,
         evidence=[evidence],
     )
-    return Call(
-        id="0" * 32,
-        status=CallStatus.PARTIAL,
+    return sample_calls.call(
+        "0" * 32,
+        CallStatus.PARTIAL,
         revision=3,
-        created_at=NOW,
-        updated_at=NOW,
         metadata=CallMetadata(
             product_type=ProductType.INVESTMENT, agent_id=text, reference=text, started_at=NOW, customer_type=None
         ),
@@ -72,20 +65,16 @@ def call(text: str) -> Call:
             StageReport(stage=Stage.ANALYSIS, status=StageStatus.DEGRADED, backend="llamacpp", error=text),
             StageReport(stage=Stage.SUMMARY, status=StageStatus.DUMMY, error_type="connect_error", error=text),
         ],
-        transcript=CallTranscript(
-            language="ko",
-            duration=20,
+        transcript=sample_calls.transcript(
+            Utterance(id="u1", speaker=Speaker.AGENT, start=12.3, end=15.0, text=text),
             model=text,
-            utterances=[Utterance(id="u1", speaker=Speaker.AGENT, start=12.3, end=15.0, text=text)],
             suspect=[Suspect(start=1, end=2, text=text, reason=SuspectReason.PHANTOM, dropped=True, detail=text)],
             masked=2,
         ),
-        check=CheckResult(
-            status=CheckStatus.COMPLETE,
-            elements=[element],
+        check=sample_calls.check(
+            found,
             score=0,
             totals=CheckTotals(suspected=1, needs_human=1),
-            rule_set="fcpa-kr",
             rule_set_version="2026.1",
             model="qwen",
             backend="llamacpp",
@@ -154,14 +143,7 @@ def test_a_call_that_is_not_whole_says_so_at_the_top() -> None:
 
 
 def test_a_call_of_which_nothing_is_known_yet_has_a_report() -> None:
-    empty = Call(
-        id="1" * 32,
-        status=CallStatus.QUEUED,
-        created_at=NOW,
-        updated_at=NOW,
-        metadata=CallMetadata(),
-        recording=Recording(sha256=SHA, bytes=1),
-    )
+    empty = sample_calls.call("1" * 32, CallStatus.QUEUED)
     assert "점검 결과가 없습니다" in report(empty, KOREAN)
     assert "There is no transcript" in report(empty, ENGLISH)
 

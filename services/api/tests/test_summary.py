@@ -6,13 +6,13 @@ from typing import Any
 import jsonschema
 import pytest
 from starlette.responses import JSONResponse, Response
+from tests.sample_calls import transcript
 
 from chammal_api.check.asking import Asker
 from chammal_api.clients.agents import Agents
 from chammal_api.clients.named_agent import NamedAgent
 from chammal_api.summary import SCHEMA, SYSTEM_PROMPT, Summariser, read_summary
-from chammal_contracts.calls import CallSummary, CallTranscript
-from chammal_contracts.checks import Speaker, Utterance
+from chammal_contracts.calls import CallSummary
 from chammal_contracts.stages import FailureType, StageStatus
 from chammal_contracts.transcribe import AgentRequestFormat
 from chammal_kit.egress import Egress
@@ -32,11 +32,6 @@ async def summariser(mesh: Any) -> AsyncIterator[Summariser]:
         upstream = await stack.enter_async_context(aclosing(Upstream("llm-gateway", mesh.url, POLICY)))
         agents = await stack.enter_async_context(aclosing(Agents(Egress([f"{mesh.url}/agent"]), POLICY)))
         yield Summariser(Asker(upstream), agents, window_tokens=400)
-
-
-def transcript(*texts: str) -> CallTranscript:
-    said = [Utterance(id=f"u{n}", speaker=Speaker.AGENT, text=text) for n, text in enumerate(texts, 1)]
-    return CallTranscript(language="ko", duration=60, model="whisper-base", utterances=said)
 
 
 def chat(content: str, backends: tuple[str, ...] = ("vllm",)) -> Callable[[], Response]:

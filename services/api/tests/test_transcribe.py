@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from tests.sample_calls import segment
 
 from chammal_api.app import create
 from chammal_api.settings import ApiSettings
@@ -79,19 +80,12 @@ def test_what_the_recogniser_may_be_told_reaches_it(client: TestClient, mesh: Me
     assert {"hotwords", "normalise"}.isdisjoint(form)
 
 
-def segment(number: int, speaker: str, text: str) -> dict[str, Any]:
-    return {
-        "id": number, "start": number * 4.0, "end": number * 4.0 + 3, "text": text, "temperature": 0.0,
-        "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0, "confidence": 0.9, "speaker": speaker,
-    }  # fmt: skip
-
-
 SPLIT = {
     **transcription("agent: 참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?\ncustomer: 네. 큰돈을 버는 상품이군요."),
     "channels": "split",
     "segments": [
-        segment(0, "agent", "참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?"),
-        segment(1, "customer", "네. 큰돈을 버는 상품이군요."),
+        segment(0, "참말 김상담이라고 불러 주세요. 잘 따라오고 계시죠?", "agent").model_dump(),
+        segment(1, "네. 큰돈을 버는 상품이군요.", "customer").model_dump(),
     ],
     "suspect": [
         {
@@ -147,8 +141,8 @@ def test_what_the_gateway_is_asked_is_one_short_question(client: TestClient, mes
 
 
 def test_numbers_of_persons_are_masked_before_a_model_is_asked(client: TestClient, mesh: Mesh) -> None:
-    heard = {**SPLIT, "segments": [segment(0, "customer", "제 전화는 010-1234-5678이에요.")]}
-    mesh.says(STT, heard)
+    said = segment(0, "제 전화는 010-1234-5678이에요.", "customer")
+    mesh.says(STT, {**SPLIT, "segments": [said.model_dump()]})
     mesh.says(LLM, completion(ANSWER))
     post(client, **CHECK)
     sent = mesh.calls(LLM)[0]["body"].decode()

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.responses import StreamingResponse
+from tests import sample_calls
 
 from chammal_api.calls.webhooks import (
     DELAYS,
@@ -25,20 +26,15 @@ from chammal_contracts.calls import (
     CallMetadata,
     CallStatus,
     CallSummary,
-    CallTranscript,
     Healing,
     HealingState,
     Recording,
 )
 from chammal_contracts.checks import (
-    CheckResult,
     CheckStatus,
     CheckTotals,
-    ElementMode,
-    ElementResult,
     Evidence,
     Polarity,
-    Severity,
     Speaker,
     Utterance,
     Verdict,
@@ -67,34 +63,18 @@ FAST = UpstreamPolicy(
 def call(status: CallStatus = CallStatus.PARTIAL, revision: int = 1) -> Call:
     said = Utterance(id="u1", speaker=Speaker.AGENT, text=SPOKEN)
     evidence = Evidence(utterance_id="u1", speaker=Speaker.AGENT, quote=SPOKEN, source=By.RULE)
-    element = ElementResult(
-        id="SOL-01",
-        name="단정적 판단",
-        article="Act 21.1",
-        polarity=Polarity.MUST_NOT,
-        mode=ElementMode.HYBRID,
-        severity=Severity.HIGH,
-        verdict=Verdict.SUSPECTED,
-        confidence=0.9,
-        evidence=[evidence],
+    found = sample_calls.element(
+        "SOL-01", Verdict.SUSPECTED, name="단정적 판단", polarity=Polarity.MUST_NOT, evidence=[evidence]
     )
-    return Call(
-        id="0198c0de",
-        status=status,
+    return sample_calls.call(
+        "0198c0de",
+        status,
         revision=revision,
-        created_at=NOW,
-        updated_at=NOW,
         metadata=CallMetadata(reference="crm-7"),
         recording=Recording(sha256="0" * 64, bytes=9),
         stages=[StageReport(stage=Stage.SUMMARY, status=StageStatus.DUMMY, error_type="breaker_open", error=SPOKEN)],
-        transcript=CallTranscript(language="ko", duration=1, model="m", utterances=[said]),
-        check=CheckResult(
-            status=CheckStatus.RULES_ONLY,
-            elements=[element],
-            totals=CheckTotals(suspected=1),
-            rule_set="fcpa-kr",
-            rule_set_version="1",
-        ),
+        transcript=sample_calls.transcript(said),
+        check=sample_calls.check(found, status=CheckStatus.RULES_ONLY, totals=CheckTotals(suspected=1)),
         summary=CallSummary(sentence=SPOKEN, reason=SPOKEN, actions=SPOKEN),
         healing=Healing(state=HealingState.WAITING, missing=["summary"]),
     )

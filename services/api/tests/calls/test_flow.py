@@ -1,16 +1,16 @@
 """Workflows over stages that only note that they were called; killed processes are in tests/calls/test_killed.py."""
 
 import asyncio
-import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests import sample_calls
 
 from chammal_api.calls.flow import CallFlow
 from chammal_api.calls.records import Unqueued
-from chammal_contracts.calls import Call, CallMetadata, CallStatus, Priority, Recording
+from chammal_contracts.calls import Call, CallMetadata, Priority
 from chammal_contracts.stages import Stage
 
 pytestmark = pytest.mark.anyio
@@ -18,16 +18,7 @@ GUARD = 30
 
 
 def call(call_id: str, webhook: str | None = None) -> Call:
-    now = dt.datetime.now(dt.UTC)
-    return Call(
-        id=call_id,
-        status=CallStatus.COMPLETE,
-        revision=1,
-        created_at=now,
-        updated_at=now,
-        metadata=CallMetadata(webhook_url=webhook),
-        recording=Recording(sha256="0" * 64, bytes=1),
-    )
+    return sample_calls.call(call_id, metadata=CallMetadata(webhook_url=webhook))
 
 
 class Desk:

@@ -3,10 +3,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from tests import sample_calls
 
 from chammal_api.calls.healing import Closings, Healer, HealPolicy, Prognosis
 from chammal_api.calls.stages import NO_PRODUCT, NO_TRANSCRIPT
-from chammal_contracts.calls import Call, CallMetadata, CallStatus, Healing, HealingState, Recording
+from chammal_contracts.calls import Call, CallStatus, Healing, HealingState
 from chammal_contracts.stages import BreakerState, Stage, StageReport, StageStatus
 from chammal_kit.breaker import BreakerPolicy, CircuitBreaker
 
@@ -21,15 +22,8 @@ def report(stage: Stage, status: StageStatus, error: str | None = None) -> Stage
 
 
 def call(*stages: StageReport, healing: Healing | None = None) -> Call:
-    return Call(
-        id="a",
-        status=CallStatus.RUNNING,
-        created_at=NOW,
-        updated_at=NOW,
-        metadata=CallMetadata(),
-        recording=Recording(sha256="0" * 64, bytes=1),
-        stages=list(stages),
-        healing=healing or Healing(),
+    return sample_calls.call(
+        "a", CallStatus.RUNNING, created_at=NOW, updated_at=NOW, stages=list(stages), healing=healing or Healing()
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from starlette.responses import Response, StreamingResponse
+from tests.sample_calls import segment
 
 from chammal_api.calls.store import CallStore
 from chammal_contracts.calls import Call, CallStatus
@@ -27,12 +28,11 @@ GUARD = 120
 
 
 def heard() -> bytes:
-    segment = {
-        "id": 0, "start": 0.0, "end": 2.0, "text": "원금이 보장됩니다", "temperature": 0.0, "avg_logprob": -0.1,
-        "compression_ratio": 1.0, "no_speech_prob": 0.0, "confidence": 0.9, "speaker": "agent",
+    said = segment(0, "원금이 보장됩니다", "agent")
+    whole = {
+        "language": "ko", "duration": 2.0, "text": said.text, "segments": [said.model_dump()], "model": "whisper",
     }  # fmt: skip
-    whole = {"language": "ko", "duration": 2.0, "text": segment["text"], "segments": [segment], "model": "whisper"}
-    done = {"type": "transcript.text.done", "text": segment["text"], "transcription": whole}
+    done = {"type": "transcript.text.done", "text": said.text, "transcription": whole}
     progress = {"type": "transcript.progress", "seconds_done": 1.0, "seconds_total": 2.0, "text": ""}
     return b"".join(
         f"event: {one['type']}\ndata: {json.dumps(one, ensure_ascii=False)}\n\n".encode() for one in (progress, done)

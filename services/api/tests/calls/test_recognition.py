@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, Response
+from tests.sample_calls import segment
 
 from chammal_api.calls.recognition import Recogniser, Refused
 from chammal_api.calls.utterances import to_transcript
-from chammal_contracts.asr import Channels
+from chammal_contracts.asr import Channels, Segment
 from chammal_contracts.calls import CallMetadata, Progress
 from chammal_contracts.checks import Speaker
 from chammal_contracts.stages import StageStatus
@@ -20,15 +21,9 @@ pytestmark = pytest.mark.anyio
 PATH = "/v1/audio/transcriptions"
 
 
-def segment(number: int, text: str, speaker: str | None = None) -> dict[str, Any]:
-    return {
-        "id": number, "start": float(number), "end": number + 0.9, "text": text, "temperature": 0.0,
-        "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.0, "confidence": 0.9, "speaker": speaker,
-    }  # fmt: skip
-
-
-def whole(*segments: dict[str, Any]) -> dict[str, Any]:
-    return {"language": "ko", "duration": 9.0, "text": "x", "segments": list(segments), "model": "whisper-base"}
+def whole(*segments: Segment) -> dict[str, Any]:
+    said = [one.model_dump() for one in segments]
+    return {"language": "ko", "duration": 9.0, "text": "x", "segments": said, "model": "whisper-base"}
 
 
 def events(*said: dict[str, Any]) -> bytes:

@@ -6,14 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.sample_calls import transcript
 
 from chammal_api.calls import search
 from chammal_api.calls.recordings import Recordings
 from chammal_api.calls.records import CallQuery, IdempotencyKey, RecordingGone
 from chammal_api.calls.retention import Retention, Swept, erase
 from chammal_api.calls.store import CallStore
-from chammal_contracts.calls import CallMetadata, CallSummary, CallTranscript, Healing, HealingState, Recording
-from chammal_contracts.checks import Utterance
+from chammal_contracts.calls import CallMetadata, CallSummary, Healing, HealingState, Recording
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def finished(
     key = IdempotencyKey(f"key of {call_id}", "body")
     known = CallMetadata(agent_id=f"{AGENT}-{call_id}")
     await store.accept(call_id, known, kept, idempotency=key, now=NOW - dt.timedelta(days=days))
-    heard = CallTranscript(language="ko", duration=1, model="m", utterances=[Utterance(id="u1", text=said)])
+    heard = transcript(said)
     await store.keep_stage(call_id, 1, StageReport(stage=Stage.STT, status=StageStatus.OK), transcript=heard)
     summed = CallSummary(sentence=said, reason=said, actions=said)
     await store.keep_stage(call_id, 1, StageReport(stage=Stage.SUMMARY, status=StageStatus.OK), summary=summed)

@@ -3,13 +3,13 @@ import random
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.sample_calls import transcript
 
 from chammal_api.calls import listing
 from chammal_api.calls.records import CallQuery
 from chammal_api.calls.search import fold, fold_lines, snippet
 from chammal_api.calls.store import CallStore
-from chammal_contracts.calls import CallMetadata, CallStatus, CallTranscript, Recording
-from chammal_contracts.checks import Utterance
+from chammal_contracts.calls import CallMetadata, CallStatus, Recording
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 
 pytestmark = pytest.mark.anyio
@@ -19,9 +19,7 @@ HEARD = StageReport(stage=Stage.STT, status=StageStatus.OK)
 
 async def kept(store: CallStore, call_id: str, *lines: str) -> None:
     await store.accept(call_id, CallMetadata(), Recording(sha256="a" * 64, bytes=1))
-    said = [Utterance(id=f"u{i}", text=line) for i, line in enumerate(lines)]
-    heard = CallTranscript(language="ko", duration=1, model="m", utterances=said)
-    await store.keep_stage(call_id, 1, HEARD, transcript=heard)
+    await store.keep_stage(call_id, 1, HEARD, transcript=transcript(*lines))
 
 
 async def found(store: CallStore, text: str) -> list[str]:

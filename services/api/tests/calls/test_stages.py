@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from tests.sample_calls import check, segment
 
 import chammal_api.calls.stages as stages_module
 from chammal_api.calls.healing import HealPolicy, Prognosis
@@ -16,7 +17,7 @@ from chammal_api.calls.store import CallStore
 from chammal_api.clients.named_agent import NamedAgent
 from chammal_api.outcome import Outcome
 from chammal_api.tally import Tally
-from chammal_contracts.asr import Segment, Transcription
+from chammal_contracts.asr import Transcription
 from chammal_contracts.calls import (
     Call,
     CallError,
@@ -28,7 +29,7 @@ from chammal_contracts.calls import (
     Progress,
     Recording,
 )
-from chammal_contracts.checks import CheckRequest, CheckResult, CheckStatus, CheckTotals, ProductType
+from chammal_contracts.checks import CheckRequest, CheckResult, CheckStatus, ProductType
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 
 pytestmark = pytest.mark.anyio
@@ -36,10 +37,7 @@ RECORDING = Recording(sha256="0" * 64, bytes=5)
 
 
 def heard(text: str = "네") -> Transcription:
-    segment = Segment(
-        id=0, start=0, end=1, text=text, temperature=0, avg_logprob=-0.1, compression_ratio=1, no_speech_prob=0
-    )
-    return Transcription(language="ko", duration=1, text=text, segments=[segment], model="whisper")
+    return Transcription(language="ko", duration=1, text=text, segments=[segment(0, text)], model="whisper")
 
 
 class Services:
@@ -73,7 +71,7 @@ class Services:
 
     async def check(self, request: CheckRequest, agent: NamedAgent | None = None) -> Outcome[CheckResult]:
         status = CheckStatus.COMPLETE
-        result = CheckResult(status=status, elements=[], totals=CheckTotals(), rule_set="x", rule_set_version="1")
+        result = check(status=status)
         return Outcome(result, self._ask(Stage.ANALYSIS))
 
     async def summarise(self, transcript: CallTranscript, agent: NamedAgent | None = None) -> Outcome[CallSummary]:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
+from tests import sample_calls
+from tests.sample_calls import check, element
 
 from chammal_api.calls.cursor import read_cursor, write_cursor
 from chammal_api.calls.database import Database, DatabaseTooNew
@@ -28,16 +30,9 @@ from chammal_contracts.calls import (
     WebhookState,
 )
 from chammal_contracts.checks import (
-    CheckResult,
     CheckStatus,
-    CheckTotals,
-    ElementMode,
-    ElementResult,
-    Polarity,
     ProductType,
-    Severity,
     Speaker,
-    Utterance,
     Verdict,
 )
 from chammal_contracts.errors import ErrorCode
@@ -60,33 +55,7 @@ def report(stage: Stage, status: StageStatus = OK, error: str | None = None) -> 
 
 
 def transcript(*lines: str) -> CallTranscript:
-    said = [Utterance(id=f"u{i}", speaker=Speaker.AGENT, text=line) for i, line in enumerate(lines or (SAID,))]
-    return CallTranscript(language="ko", duration=12.5, model="whisper-base", utterances=said)
-
-
-def element(name: str, verdict: Verdict, needs_human: bool = False) -> ElementResult:
-    return ElementResult(
-        id=name,
-        name=name,
-        article="Act 19",
-        polarity=Polarity.MUST_SAY,
-        mode=ElementMode.RULE,
-        severity=Severity.HIGH,
-        verdict=verdict,
-        confidence=1,
-        needs_human=needs_human,
-    )
-
-
-def check(*elements: ElementResult, score: float | None = 50) -> CheckResult:
-    return CheckResult(
-        status=CheckStatus.COMPLETE,
-        elements=list(elements),
-        score=score,
-        totals=CheckTotals(),
-        rule_set="fcpa-kr",
-        rule_set_version="1",
-    )
+    return sample_calls.transcript(*(lines or (SAID,)))
 
 
 SUMMARY = CallSummary(sentence="보험을 설명했다.", reason="가입", actions="설명")
@@ -101,7 +70,7 @@ async def finished(store: CallStore, call_id: str = "c1", *lines: str, verdict: 
     await accepted(store, call_id, product_type="보장성")
     await store.begin(call_id, 1)
     await store.keep_stage(call_id, 1, report(Stage.STT), transcript=transcript(*lines))
-    await store.keep_stage(call_id, 1, report(Stage.ANALYSIS), check=check(element("EXP-04", verdict)))
+    await store.keep_stage(call_id, 1, report(Stage.ANALYSIS), check=check(element("EXP-04", verdict), score=50))
     await store.keep_stage(call_id, 1, report(Stage.SUMMARY), summary=SUMMARY)
     return await store.finish(call_id, 1, Healing())
 
@@ -191,7 +160,7 @@ async def test_a_call_of_which_all_is_there_is_complete(store: CallStore) -> Non
     assert (call.status, call.revision, call.is_partial_failure) == (CallStatus.COMPLETE, 1, False)
     assert [r.stage for r in call.stages] == [Stage.STT, Stage.ANALYSIS, Stage.SUMMARY]
     assert (call.transcript, call.summary) == (transcript(), SUMMARY)
-    assert call.check == check(element("EXP-04", Verdict.MET))
+    assert call.check == check(element("EXP-04", Verdict.MET), score=50)
     assert await store.get("c1") == call
 
 
@@ -255,7 +224,7 @@ async def test_healing_runs_what_is_missing_and_makes_the_next_revision(store: C
     assert healing is not None
     assert (healing.status, healing.healing.state) == (CallStatus.PARTIAL, HealingState.RUNNING), "what it has stands"
     assert healing.healing.attempts == 1
-    await store.keep_stage("c1", 2, report(Stage.ANALYSIS), check=check(element("EXP-04", Verdict.MET)))
+    await store.keep_stage("c1", 2, report(Stage.ANALYSIS), check=check(element("EXP-04", Verdict.MET), score=50))
     await store.keep_stage("c1", 2, report(Stage.SUMMARY), summary=SUMMARY)
     healed = await store.finish("c1", 2, Healing(state=HealingState.HEALED, attempts=1))
     assert (healed.status, healed.revision) == (CallStatus.COMPLETE, 2)
@@ -276,7 +245,7 @@ async def test_a_check_by_rules_that_gives_its_reason_in_other_words_is_no_revis
     await partial(store)
     for run, why in ((2, "breaker_open: open for another 4.4 s"), (3, "connect_error")):
         assert await store.claim_heal("c1", NOW) == run
-        told = check(score=None).model_copy(update={"status": CheckStatus.RULES_ONLY, "reason": why})
+        told = check(status=CheckStatus.RULES_ONLY, reason=why)
         await store.keep_stage("c1", run, report(Stage.ANALYSIS, DUMMY, why), check=told)
         healing = Healing(state=HealingState.WAITING, missing=["analysis"], since=NOW)
         call = await store.finish("c1", run, healing)
