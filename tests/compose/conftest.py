@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = "chammal-test"
 START_SECONDS = 600
 NEEDED = ("whisper-base/model.bin", "kokoro/model.onnx")
-OURS = ("CHAMMAL_", "VLLM_", "COMPOSE_", "HF_", "PROMETHEUS_", "GRAFANA_", "PYTHON_IMAGE")
+OURS = ("CHAMMAL_", "VLLM_", "COMPOSE_", "HF_", "PROMETHEUS_", "GRAFANA_", "PYTHON_IMAGE", "POSTGRES_")
 
 DRILL = ("-f", "compose.yaml", "-f", "compose/drill.yaml")
 """With the fault proxy between the services."""

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -131,3 +132,21 @@ def test_postgres_is_there_only_when_it_is_asked_for_and_listens_to_nobody_outsi
     postgres = read(compose, "--profile", "postgres")["postgres"]
     assert not postgres.get("ports")
     assert re.search(r"^postgres:\d+\.\d+-", postgres["image"])
+    assert (postgres["read_only"], postgres["cap_drop"], postgres["user"]) == (True, ["ALL"], "postgres")
+    assert postgres["security_opt"] == ["no-new-privileges:true"]
+    assert int(postgres["mem_limit"]) > 0
+    assert [(mount["type"], mount["target"]) for mount in postgres["volumes"]] == [
+        ("volume", "/var/lib/postgresql/data")
+    ]
+
+
+def test_the_password_of_postgres_is_all_that_leads_the_api_to_it(compose: Compose) -> None:
+    def address(**told: str) -> object:
+        services = read(replace(compose, environment=compose.environment | told), "--profile", "postgres")
+        assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == told.get("CHAMMAL_POSTGRES_PASSWORD", "")
+        return services["api"]["environment"]["CHAMMAL_API_DATABASE_URL"]
+
+    assert not address(), "SQLite"
+    assert address(CHAMMAL_POSTGRES_PASSWORD="a0") == "postgresql://chammal:a0@postgres/chammal"
+    own = "postgresql://us:b1@db.example.com/calls"
+    assert address(CHAMMAL_POSTGRES_PASSWORD="a0", CHAMMAL_API_DATABASE_URL=own) == own
