@@ -60,6 +60,8 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     STORAGE_FULL = "storage_full"
     """507: there is no room on the service's disk for what was sent."""
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+    """503: the service's disk is read-only or broken."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     BACKENDS_FAILED = "backends_failed"
     STAGE_FAILED = "stage_failed"

@@ -24,6 +24,8 @@ _CODES_BY_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED,
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_BROKEN_DISK = frozenset({errno.EROFS, errno.EIO, errno.ESTALE})
+"""The kernel makes a disk read-only when it finds a fault of it; a folder of another machine goes stale."""
 _ADVICE = {
     404: "There is nothing at this address. GET /openapi.json lists what there is.",
     405: "This address does not take that method. GET /openapi.json lists those it takes.",
@@ -89,6 +91,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101
+    if error.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        log.error("%s %s: no room on the disk: %s", request.method, request.url.path, error.logged)
     if error.status < 500:
         log.warning("%s %s: %d %s: %s", request.method, request.url.path, error.status, error.code, error.logged)
     return error.response()
@@ -126,7 +130,11 @@ async def _on_client_gone(request: Request, error: Exception) -> Response:
 
 
 async def _on_os_error(request: Request, error: Exception) -> Response:
-    """A full disk is a state of the machine, and whoever sent something too large for it can be told."""
+    """A full or broken disk is a state of the machine, and whoever sent something for it can be told."""
+    if getattr(error, "errno", None) in _BROKEN_DISK:
+        log.error("%s %s: the disk cannot be used: %s", request.method, request.url.path, error)
+        detail = "The service's disk cannot be read or written. An operator must look at it. Nothing is half kept."
+        return Problem(503, ErrorCode.STORAGE_UNAVAILABLE, detail, headers={"Retry-After": "30"}).response()
     if getattr(error, "errno", None) not in _NO_ROOM:
         raise error
     log.error("%s %s: no room on the disk: %s", request.method, request.url.path, error)
