@@ -76,7 +76,9 @@ def language_model() -> Iterator[str]:
 
 
 @contextmanager
-def process(service: str, environment: dict[str, str], log: Path, *, ready: bool = True) -> Iterator[str]:
+def process(
+    service: str, environment: dict[str, str], log: Path, *, ready: bool = True, folder: Path = ROOT
+) -> Iterator[str]:
     """Its address, once it is ready, or serves at all. It must still live at the end."""
     own = {
         name: value
@@ -86,7 +88,7 @@ def process(service: str, environment: dict[str, str], log: Path, *, ready: bool
     with log.open("w+") as output:
         running = subprocess.Popen(
             [sys.executable, "-m", MODULES[service]],
-            cwd=ROOT,
+            cwd=folder,
             env=own | SMALL | {"CHAMMAL_API_DATA_DIR": str(log.parent / "data")} | environment | {"CHAMMAL_PORT": "0"},
             stdout=output,
             stderr=subprocess.STDOUT,
