@@ -1,4 +1,5 @@
 import base64
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator
@@ -163,6 +164,20 @@ async def test_a_huge_answer_is_not_read(mesh: Any, webhooks: Webhooks) -> None:
 
     mesh.answers["/hook"] = lambda: StreamingResponse(huge())
     assert (await webhooks.deliver(call(), f"{mesh.url}/hook")).outcome is DeliveryOutcome.DELIVERED
+
+
+async def test_who_listens_and_never_answers_is_given_up_and_tried_again() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until we hang up
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+        async with aclosing(Webhooks([url], secret=SecretStr(SECRET), policy=FAST)) as webhooks:
+            delivery = await webhooks.deliver(call(), url)
+    assert (delivery.outcome, delivery.status) == (DeliveryOutcome.FAILED, None)
+    assert delivery.error is not None
+    assert delivery.error.startswith(("read_timeout", "deadline_exceeded"))
 
 
 async def test_nobody_listening_is_a_failure_that_is_tried_again() -> None:
