@@ -1,5 +1,5 @@
-import base64
 import asyncio
+import base64
 import datetime as dt
 import json
 from collections.abc import AsyncIterator
