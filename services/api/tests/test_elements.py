@@ -71,6 +71,10 @@ def test_a_suspicion_needs_its_quote() -> None:
     assert verdicts(claim)["SOL-01"] == (Finding.SUSPECTED, SAID[1])
 
 
+def test_a_suspicion_of_the_model_alone_says_that_a_person_must_look() -> None:
+    assert "사람" in (findings({"SOL-01": 2})["SOL-01"].reason or "")
+
+
 def test_a_quote_too_short_to_prove_anything_is_refused() -> None:
     assert verdicts({"EXP-09": {"verdict": "충족", "quote": "네."}})["EXP-09"][0] is Finding.NOT_EVALUATED
     assert verdicts({"EXP-09": 4})["EXP-09"][0] is Finding.NOT_EVALUATED

@@ -375,6 +375,17 @@ def test_an_allowed_agent_is_asked_in_the_format_that_was_named(
     assert mesh.calls(LLM) == []
 
 
+def test_an_agent_that_says_nothing_of_the_elements_has_evaluated_none(client: TestClient, mesh: Mesh) -> None:
+    mesh.says(STT, transcription())
+    mesh.says("/agent", {"summary": "외부 요약"})
+    result = post(client, agent_url=f"{mesh.url}/agent", **CHECK)
+    assert (result.is_agent_dummy, result.stages[1].status) == (False, "ok")
+    assert result.incomplete_elements is not None
+    assert not result.incomplete_elements.evaluated
+    assert {e.verdict for e in result.incomplete_elements.elements} == {Finding.NOT_EVALUATED}
+    assert len(result.incomplete_elements.elements) == len(KEYS)
+
+
 def test_when_the_agent_fails_the_gateway_answers_and_both_attempts_are_told(client: TestClient, mesh: Mesh) -> None:
     mesh.says(STT, transcription())
     mesh.says("/agent", {"other": "shape"})
