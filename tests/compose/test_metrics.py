@@ -14,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import chammal_api.calls.call_metrics
 import chammal_api.calls.webhooks
+import chammal_api.check.rule_shelf
 import chammal_api.tally
 import chammal_kit.limit_metrics
 import chammal_kit.metrics
@@ -32,6 +33,7 @@ SECTIONS: dict[str, ModuleType] = {
     "api": chammal_api.tally,
     "Recorded calls: api": chammal_api.calls.call_metrics,
     "Webhooks: api": chammal_api.calls.webhooks,
+    "Rule sets: api": chammal_api.check.rule_shelf,
     "stt": chammal_stt.metrics,
     "llm-gateway": chammal_llm_gateway.metrics,
     "tts": chammal_tts.metrics,

@@ -108,3 +108,6 @@ def test_a_broken_rule_file_is_in_ready_and_the_rest_goes_on(settings: ApiSettin
         assert "rules" in ready["degraded"]
         assert "broken.yaml" in next(check["reason"] for check in ready["checks"] if check["name"] == "rules")
         assert client.post("/v1/checks", json=body("원금이 보장됩니다.", model=False)).status_code == 200
+        assert "chammal_rules_broken 1.0" in client.get("/metrics").text
+    with TestClient(create(settings.model_copy(update={"rules_dir": RULES}))) as client:
+        assert "chammal_rules_broken 0.0" in client.get("/metrics").text

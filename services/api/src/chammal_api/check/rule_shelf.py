@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from chammal_api.check.rules import RuleSet
@@ -18,6 +19,8 @@ RULES = Path("rules")
 MAX_FILE_BYTES = 4 << 20
 _LOOK_SECONDS = 1.0
 _SHOWN_ERRORS = 3
+
+BROKEN = Gauge("chammal_rules_broken", "1: a file of rules cannot be read, what it held before stays in force.")
 
 Mark = tuple[int, int, int]
 
@@ -119,6 +122,10 @@ class RuleShelf:
 
     def _look(self) -> None:
         self._look_at = self._clock() + _LOOK_SECONDS
+        self._look_at_folder()
+        BROKEN.set(bool(self._broken or self._missing or self._default not in self._by_name()))
+
+    def _look_at_folder(self) -> None:
         try:
             paths = sorted(path for path in self._folder.iterdir() if path.suffix in (".yaml", ".yml"))
         except OSError as error:
