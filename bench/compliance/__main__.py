@@ -133,7 +133,10 @@ def _asked(requests: dict[str, CheckRequest], told: argparse.Namespace, give_up:
 
 
 async def _rules_only(requests: dict[str, CheckRequest]) -> dict[str, CheckResult]:
-    checker = Checker(RuleShelf(RULES, RULE_SET), NoModel())
+    shelf = RuleShelf(RULES, RULE_SET)
+    if shelf.problems:
+        sys.exit("; ".join(shelf.problems))
+    checker = Checker(shelf, NoModel())
     results = {}
     for call, request in requests.items():
         results[call] = (await checker.check(request.model_copy(update={"model": False}))).value

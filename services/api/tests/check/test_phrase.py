@@ -33,6 +33,13 @@ def test_an_anchor_holds_a_phrase_to_the_beginning_or_the_end_of_a_sentence() ->
     assert not compile_phrase("되나요$").pattern.search("보장되나요다음")
 
 
+@pytest.mark.parametrize("phrase", ["보험료 #", "보험료 # {4}", "보험료 #*", "보험료 # {2} {3}"])
+def test_a_number_without_its_unit_is_refused_for_it_is_found_within_words(phrase: str) -> None:
+    """A rule `하루로 나눠 #` was found in "하루로 나눠 보시면 적어 보여서 오해하실 수 있어요": 오 is a five."""
+    with pytest.raises(ValueError, match="what is counted"):
+        compile_phrase(phrase)
+
+
 @pytest.mark.parametrize(
     "phrase", ["", "*", "#", "(가|)", "원금 (", "원금 (하나)", "a{0}b", "a{99}b", "가*나*다*라*마", "(a*|b)c", "a|b"]
 )

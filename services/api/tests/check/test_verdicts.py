@@ -1,5 +1,6 @@
 """Verdicts: what follows from what rules and the model found. The model here is a table."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import anyio
@@ -189,6 +190,15 @@ def test_a_suspicion_of_a_rule_needs_no_human_unless_the_element_says_so() -> No
     rules = run_rules(fcpa(), request)
     found = decide(strict, Case(request, 0.5, rules), rules["SOL-01"], {})
     assert (found.needs_human, found.reason) == (True, "사람이 확인해야 하는 항목입니다")
+
+
+def test_a_call_at_night_needs_a_human_since_a_customer_may_have_asked_for_it_elsewhere() -> None:
+    night = dt.datetime.fromisoformat("2026-05-14T21:42:00+09:00")
+    found = element("TM-03", call("a:안녕하세요.", started_at=night))
+    assert (found.verdict, found.judge, found.needs_human) == (Verdict.SUSPECTED, Judge.METADATA, True)
+    assert found.reason == "한국 시각 21:42에 시작한 통화입니다. 사람이 확인해야 하는 항목입니다"
+    day = element("TM-03", call("a:안녕하세요.", started_at=night - dt.timedelta(hours=1)))
+    assert (day.verdict, day.needs_human) == (Verdict.MET, False)
 
 
 def test_what_must_be_confirmed_needs_the_customers_answer() -> None:

@@ -2,7 +2,7 @@
 
     원금 보장(된|됩|돼)     one of these; (은|는|) may be nothing
     원금 * 손실             up to 6 letters between, within one sentence; {12} for up to 12
-    연 # (%|퍼센트|프로)    # is a number, in digits or as it is spoken
+    연 # (%|퍼센트|프로)    # is a number, in digits or as it is spoken, and its unit
     ^네 알겠 · 되나요$      ^ where a sentence begins, $ where it ends, with its question mark or without
     보장?$                  only where the recogniser heard a question
 
@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<one>[#^$])|(?P<literal>[^(){}*#^$|]+)"
 )
 _ONE = {"#": _NUMBER, "^": rf"(?<![^{SENTENCE}])", "$": rf"\??(?![^{SENTENCE}])"}
+_NUMBER_LAST = re.compile(r"#[\s*]*(?:\{\d+\}[\s*]*)*$")
 _NO_LETTER = re.compile(r"[^\w%?]+|_+")
 
 
@@ -74,6 +75,8 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
             needles = found
     if not needles:
         raise ValueError(f"phrase {phrase!r}: no word of it must be there")
+    if _NUMBER_LAST.search(phrase):
+        raise ValueError(f"phrase {phrase!r}: behind # must stand what is counted, since 이, 오 or 만 begin many words")
     if gaps > _MAX_GAPS:
         raise ValueError(f"phrase {phrase!r}: more than {_MAX_GAPS} gaps")
     return CompiledPhrase(re.compile("".join(parts)), needles)

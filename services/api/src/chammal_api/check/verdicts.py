@@ -36,6 +36,7 @@ DOUBTFUL_SHARE = 0.2
 ANSWER_WITHIN = 3
 """Utterances after a question in which the customer answers it."""
 MAX_EVIDENCE = 8
+HUMAN_LOOKS = "사람이 확인해야 하는 항목입니다"
 
 
 class _State(Enum):
@@ -220,7 +221,7 @@ def _for_a_person(element: Element, said: Sequence[_Seen]) -> str | None:
     """Why a suspicion is only that until a person has looked; None where a rule found it and the element allows it."""
     if all(one.judge is Judge.MODEL for one in said):
         return "언어모델만 찾은 위반의심이므로 사람이 확인해야 합니다"
-    return "사람이 확인해야 하는 항목입니다" if element.human else None
+    return HUMAN_LOOKS if element.human else None
 
 
 def _each_once(evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -250,8 +251,10 @@ def _of_metadata(element: Element, case: Case, rule: RuleFinding) -> ElementResu
         reason = _joined([rule.reason or "", "고객이 요청한 연락이라는 말이 있습니다"])
         evidence = [evidence for hit in excuse for evidence in hit.evidence][:MAX_EVIDENCE]
         return _result(element, Verdict.MET, NO_KEYWORD, reason, evidence, True, Judge.METADATA)
-    human = element.human and verdict is Verdict.SUSPECTED
-    return _result(element, verdict, 1.0, rule.reason, human=human, judge=Judge.METADATA)
+    if element.human and verdict is Verdict.SUSPECTED:
+        reason = _joined([rule.reason or "", HUMAN_LOOKS])
+        return _result(element, verdict, 1.0, reason, human=True, judge=Judge.METADATA)
+    return _result(element, verdict, 1.0, rule.reason, judge=Judge.METADATA)
 
 
 def _judge(told: Sequence[_Seen]) -> Judge:
@@ -260,7 +263,7 @@ def _judge(told: Sequence[_Seen]) -> Judge:
 
 
 def _joined(reasons: Sequence[str]) -> str | None:
-    return ". ".join(dict.fromkeys(reasons)) or None
+    return ". ".join(dict.fromkeys(reason for reason in reasons if reason)) or None
 
 
 def _result(
