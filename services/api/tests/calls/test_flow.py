@@ -6,8 +6,12 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from dbos._error import DBOSException
+from sqlalchemy.exc import OperationalError
 from tests import sample_calls
 
+from chammal_api.calls.database import DatabaseNotOpen
+from chammal_api.calls.executors import Executors
 from chammal_api.calls.flow import CallFlow
 from chammal_api.calls.records import Unqueued
 from chammal_contracts.calls import Call, CallMetadata, Priority
@@ -105,6 +109,46 @@ async def test_stages_run_in_order_and_the_check_beside_the_summary(desk: Desk, 
         assert await desk.ended.get() == ("a", 1)
     assert desk.steps("a")[:2] == ["begin", "transcribe"]
     assert sorted(desk.steps("a")[2:4]) == ["check", "summarise"]
+
+
+async def test_what_is_submitted_before_the_start_is_found_at_the_start(desk: Desk, tmp_path: Path) -> None:
+    made = CallFlow(desk, desk, desk, data_dir=tmp_path, database_url=None, at_once=1)
+    async with aclosing(made) as flow, asyncio.timeout(GUARD):
+        await flow.submit("a", 1, Priority.BATCH)
+        with pytest.raises(DatabaseNotOpen):
+            await flow.cancel("a")
+        assert desk.submissions == []
+        desk.lost = [Unqueued("a", 1, Priority.BATCH, None)]
+        await flow.start()
+        assert await desk.ended.get() == ("a", 1)
+
+
+async def test_a_start_that_failed_may_be_made_again(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(executors: Executors) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    async with (
+        aclosing(CallFlow(desk, desk, desk, data_dir=tmp_path, database_url=None, at_once=1)) as flow,
+        asyncio.timeout(GUARD),
+    ):
+        for method in ("create", "beat"):
+            monkeypatch.setattr(Executors, method, fail)
+            with pytest.raises(OperationalError):
+                await flow.start()
+            monkeypatch.undo()
+        monkeypatch.setattr("chammal_api.calls.flow.DBOS.register_queue_async", _refuse)
+        with pytest.raises(DatabaseNotOpen):
+            await flow.start()
+        monkeypatch.undo()
+        await flow.start()
+        await flow.submit("a", 1, Priority.BATCH)
+        assert await desk.ended.get() == ("a", 1)
+
+
+async def _refuse(*_: object, **__: object) -> None:
+    raise DBOSException("not now")
 
 
 async def test_a_run_that_is_submitted_twice_runs_once(desk: Desk, tmp_path: Path) -> None:

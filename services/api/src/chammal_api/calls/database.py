@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chammal_api.calls.search import PostgresIndex, SqliteIndex, TextIndex, sqlite_of
 from chammal_api.calls.tables import counters, metadata
@@ -24,6 +25,7 @@ from chammal_kit.problems import Problem
 T = TypeVar("T")
 
 _BUSY_SECONDS = 30
+_CONNECT_SECONDS = "5"
 _LOG_SECONDS = 1
 _READERS = 4
 _SCHEMA_LOCK = 0x6368616D  # "cham": of PostgreSQL's advisory locks
@@ -44,6 +46,14 @@ class DatabaseTooNew(Exception):
     """A newer release has been here."""
 
 
+class DatabaseNotOpen(SQLAlchemyError):
+    """It has not answered since this process was started."""
+
+
+NOT_ANSWERING = (OperationalError, InterfaceError, PoolTimeout, DatabaseNotOpen)
+"""What is raised where the database is gone, and stays out once it is back."""
+
+
 Step = Callable[[Connection, TextIndex], None]
 
 
@@ -59,7 +69,8 @@ STEPS: tuple[Step, ...] = (_first,)
 
 class Database:
     def __init__(self, url: str) -> None:
-        self.url = _driver(make_url(url))
+        self.url = patient(url)
+        self._is_open = False
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.index: TextIndex = SqliteIndex() if self.is_sqlite else PostgresIndex()
         self.engine = (
@@ -74,7 +85,9 @@ class Database:
         self._readers = ThreadPoolExecutor(_READERS, "calls-read")
 
     async def open(self) -> None:
+        """Nothing can be read or written before. Raises SQLAlchemyError, DatabaseTooNew, Problem 507."""
         await self._in(self._writers, self._migrate)
+        self._is_open = True
 
     async def aclose(self) -> None:
         def close() -> None:
@@ -85,6 +98,8 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(None, close)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        self._check_open()
+
         def run() -> T:
             with self.engine.connect() as connection, connection.begin():
                 return work(connection)
@@ -96,6 +111,7 @@ class Database:
 
         Raises Problem: 507 storage_full.
         """
+        self._check_open()
 
         def run() -> T:
             with self.engine.connect() as connection:
@@ -109,6 +125,7 @@ class Database:
         """Empties SQLite's write-ahead log, where deleted pages stand in full. False: somebody reads them just now."""
         if not self.is_sqlite:
             return True
+        self._check_open()
 
         def run() -> bool:
             with self.engine.connect() as connection:
@@ -120,6 +137,10 @@ class Database:
                     raw.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
 
         return await self._in(self._writers, run)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise DatabaseNotOpen("the database of calls has not answered yet")
 
     async def _in(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
         try:
@@ -177,8 +198,13 @@ def _bring_up(connection: Connection, index: TextIndex, steps: tuple[Step, ...])
     connection.execute(text("UPDATE calls_schema SET version = :version"), {"version": len(steps)})
 
 
-def _driver(url: URL) -> URL:
-    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgres", "postgresql") else url
+def patient(url: str) -> URL:
+    """PostgreSQL by psycopg, which otherwise waits for minutes for a machine that is gone."""
+    made = make_url(url)
+    if made.get_backend_name() != "postgresql":
+        return made
+    limit = {} if "connect_timeout" in made.query else {"connect_timeout": _CONNECT_SECONDS}
+    return made.set(drivername="postgresql+psycopg").update_query_dict(limit)
 
 
 def _set_pragmas(connection: sqlite3.Connection, record: object) -> None:

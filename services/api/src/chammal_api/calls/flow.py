@@ -26,6 +26,7 @@ from dbos._error import DBOSException
 from sqlalchemy.exc import SQLAlchemyError
 
 from chammal_api.calls.chores import forward_logs, regularly
+from chammal_api.calls.database import DatabaseNotOpen, patient
 from chammal_api.calls.executors import BEAT_SECONDS, Executors, own_name
 from chammal_api.calls.records import Unqueued
 from chammal_api.calls.stages import STAGES
@@ -90,7 +91,7 @@ class CallFlow:
         self._teller = teller
         self._ledger = ledger
         self._data_dir = data_dir
-        self._url = database_url or f"sqlite:///{data_dir / 'workflows.sqlite'}"
+        self._url = patient(database_url or f"sqlite:///{data_dir / 'workflows.sqlite'}")
         self._at_once = at_once
         self._running: dict[asyncio.Task[Any], str] = {}
         self._chores: list[asyncio.Task[None]] = []
@@ -99,20 +100,33 @@ class CallFlow:
         self._executors: Executors | None = None
 
     async def start(self) -> None:
-        """In the loop that workflows shall run in. What this executor had not finished is resumed."""
-        global _flow
+        """In the loop that workflows shall run in. What this executor had not finished is resumed.
+
+        Raises SQLAlchemyError where the database does not answer: start it again later.
+        """
         if _flow is not None:
             raise RuntimeError("there is one flow of calls in a process")
+        try:
+            await self._start()
+        except DBOSException as error:
+            await self._end()
+            raise DatabaseNotOpen(str(error)) from error
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _start(self) -> None:
+        global _flow
         forward_logs("dbos", log, but="Asyncio task cancelled")  # ours, when a call is deleted or the process leaves
         executor = self._held.enter_context(own_name(self._data_dir / "executors"))
-        if self._url.startswith("sqlite"):
-            _set_wal(sa.make_url(self._url).database)
-        engine = sa.create_engine(_with_driver(self._url))
+        if self._url.get_backend_name() == "sqlite":
+            _set_wal(self._url.database)
+        engine = sa.create_engine(self._url)
         self._held.callback(engine.dispose)
-        self._executors = executors = Executors(engine, executor)
+        executors = Executors(engine, executor)
         await asyncio.to_thread(executors.create)
         await asyncio.to_thread(executors.beat)
-        _flow = self
+        self._executors, _flow = executors, self
         self._held.callback(_forget)
         DBOS(config=_config(self._url, executor))
         DBOS.listen_queues([CALLS, WEBHOOKS] if self._at_once else [])
@@ -131,8 +145,12 @@ class CallFlow:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
         if self._executors is not None:
             await self._leave(self._executors)
+            self._executors = None
         self._held.close()
 
     async def submit(
@@ -145,7 +163,9 @@ class CallFlow:
         await self._enqueue(call_id, run, HEAL_PRIORITY, missing)
 
     async def cancel(self, call_id: str) -> None:
-        """Ends what works on the call and forgets that it did, in all processes."""
+        """Ends what works on the call and forgets that it did, in all processes. Raises SQLAlchemyError."""
+        if not self._chores:
+            raise DatabaseNotOpen("the workflows of calls have not begun yet")
         found = await DBOS.list_workflows_async(workflow_id_prefix=f"{call_id}:", load_input=False, load_output=False)
         ids = [workflow.workflow_id for workflow in found]
         if ids:
@@ -210,6 +230,8 @@ class CallFlow:
     async def _enqueue(
         self, call_id: str, run: int, priority: int, only: Sequence[Stage] | frozenset[Stage] | None
     ) -> None:
+        if not self._chores:
+            return  # the first of them finds it
         stages = [str(stage) for stage in STAGES if only is None or stage in only]
         try:
             with SetWorkflowID(workflow_id(call_id, run)), SetEnqueueOptions(priority=priority):
@@ -340,23 +362,17 @@ async def _tell(call_id: str, revision: int, attempt: int) -> float | None:
     return await _here().teller.tell(call_id, revision, attempt)
 
 
-def _config(url: str, executor: str) -> DBOSConfig:
+def _config(url: sa.URL, executor: str) -> DBOSConfig:
     """No telemetry, no administration, nobody else to report to."""
     return {
         "name": APPLICATION,
-        "system_database_url": url,
+        "system_database_url": url.render_as_string(hide_password=False),
         "application_version": VERSION,
         "executor_id": executor,
         "log_level": "WARNING",
         "enable_otlp": False,
         "notification_listener_polling_interval_sec": 0.2,
     }
-
-
-def _with_driver(url: str) -> sa.URL:
-    """As DBOS reads it: PostgreSQL by psycopg."""
-    made = sa.make_url(url)
-    return made.set(drivername="postgresql+psycopg") if made.get_backend_name() == "postgresql" else made
 
 
 def _set_wal(path: str | None) -> None:

@@ -1,12 +1,16 @@
 """Puts together what calls need, opens it, and closes it in the reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from chammal_api.calls.backlog import Backlog
 from chammal_api.calls.chores import regularly
+from chammal_api.calls.database import NOT_ANSWERING, Database, DatabaseTooNew
 from chammal_api.calls.desk import CallDesk
 from chammal_api.calls.events import CallNews
 from chammal_api.calls.flow import CallFlow
@@ -27,9 +31,13 @@ from chammal_api.tally import Tally
 from chammal_contracts.calls import CallTranscript
 from chammal_contracts.stages import Stage
 from chammal_kit.logs import component_logger
+from chammal_kit.problems import Problem
 from chammal_kit.upstream import Upstream, UpstreamPolicy
 
 COUNT_SECONDS = 5.0
+AGAIN_SECONDS = 2.0
+"""Between two looks for a database that was not there."""
+Chore = Callable[[], Coroutine[Any, Any, None]]
 
 log = component_logger("Calls")
 
@@ -59,17 +67,13 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
         max_stored_bytes=settings.max_stored_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
+    await asyncio.to_thread(settings.data_dir.mkdir, 0o700, parents=True, exist_ok=True)  # for no other user's eyes
     await recordings.start()
     url = settings.database_url.get_secret_value() if settings.database_url else None
     log.info("Recordings lie in %s, calls in %s", settings.data_dir.resolve(), "the database" if url else "the same")
+    database = Database(url or f"sqlite:///{settings.data_dir / 'calls.sqlite'}")
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            aclosing(
-                await CallStore.open(
-                    url or f"sqlite:///{settings.data_dir / 'calls.sqlite'}", has_recording=recordings.has
-                )
-            )
-        )
+        store = await stack.enter_async_context(aclosing(CallStore(database, has_recording=recordings.has)))
         webhooks = await stack.enter_async_context(
             aclosing(Webhooks(settings.webhook_urls, settings.webhook_networks, settings.webhook_secret))
         )
@@ -100,20 +104,48 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
             at_once=settings.calls_at_once,
         )
         await stack.enter_async_context(aclosing(flow))
-        await flow.start()
-        chores = [regularly(COUNT_SECONDS, backlog.counts, "counting calls")]
+        chores: list[Chore] = [
+            lambda: regularly(COUNT_SECONDS, backlog.counts, "counting calls"),
+            Retention(store, recordings, settings.keep_days).run,
+        ]
         if settings.calls_at_once:
             gates = {
                 Stage.STT: needs.stt.breaker,
                 Stage.ANALYSIS: needs.llm.breaker,
                 Stage.SUMMARY: needs.llm.breaker,
             }
-            chores.append(Healer(store, flow, gates, policy, needs.closings).run())
-        chores.append(Retention(store, recordings, settings.keep_days).run())
-        for chore in chores:
-            stack.push_async_callback(_end, asyncio.ensure_future(chore))
+            chores.append(Healer(store, flow, gates, policy, needs.closings).run)
+
+        async def begin() -> None:
+            await database.open()
+            await flow.start()
+
+        fault = await _fault(begin, NOT_ANSWERING)
+        stack.push_async_callback(_end, asyncio.ensure_future(_work(begin, fault, chores)))
         allowed = Allowed(stores.admit, webhooks.admit, needs.agents.admit, needs.rule_sets)
         yield CallDesk(store, recordings, flow, backlog, stores, allowed, news)
+
+
+async def _fault(begin: Chore, expected: tuple[type[Exception], ...]) -> str | None:
+    try:
+        await begin()
+    except expected as error:
+        return str(getattr(error, "orig", None) or error)
+    return None
+
+
+async def _work(begin: Chore, fault: str | None, chores: Iterable[Chore]) -> None:
+    """A process that was started before its database waits for it, and does all else meanwhile."""
+    told = None
+    while fault is not None:
+        if fault != told:
+            log.error("recorded calls wait for their database: %s", fault)
+            told = fault
+        await asyncio.sleep(AGAIN_SECONDS)
+        fault = await _fault(begin, (SQLAlchemyError, Problem, OSError, DatabaseTooNew))
+    if told is not None:
+        log.warning("the database of recorded calls is there")
+    await asyncio.gather(*(chore() for chore in chores), return_exceptions=True)
 
 
 def _policy(settings: ApiSettings) -> HealPolicy:

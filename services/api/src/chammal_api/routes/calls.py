@@ -9,8 +9,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as DatabaseBusy
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -18,6 +16,7 @@ from chammal_api.calls import events
 from chammal_api.calls.accepting import accept_call
 from chammal_api.calls.audio import AUDIO_TYPES, audio_response
 from chammal_api.calls.call_metrics import ACCEPTED
+from chammal_api.calls.database import NOT_ANSWERING
 from chammal_api.calls.desk import CallDesk
 from chammal_api.calls.formats import TranscriptFormat, render
 from chammal_api.calls.intake import KOREA, MAX_KEY_CHARACTERS, read_call
@@ -57,7 +56,7 @@ class _Route(APIRoute):
         async def handle_with_database(request: Request) -> Response:
             try:
                 return await handle(request)
-            except (OperationalError, InterfaceError, DatabaseBusy) as error:
+            except NOT_ANSWERING as error:
                 log.error("the database of calls does not answer: %s", getattr(error, "orig", error))
                 detail = "The database of calls does not answer. Nothing is lost or half done: send it again."
                 raise Problem(503, ErrorCode.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from error
