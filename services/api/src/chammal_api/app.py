@@ -97,7 +97,7 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 rule_sets=lambda: [rules.name for rules in checker.shelf.all()],
                 tally=tally,
                 closings=closings,
-                fetching=_policy(settings, FETCH_SECONDS, 1),
+                fetching=_fetching(settings),
                 leaving=lambda: app.state.draining.begun,
             )
             desk = await stack.enter_async_context(open_calls(settings, needs))
@@ -120,6 +120,14 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
 
 def _judge(settings: ApiSettings, asker: Asker) -> Judge:
     return Judge(asker, window_tokens=settings.check_window_tokens, seconds=settings.check_seconds)
+
+
+def _fetching(settings: ApiSettings) -> UpstreamPolicy:
+    """Ten minutes are for the recording; a store that says nothing is not waited for as long."""
+    policy = _policy(settings, FETCH_SECONDS, 1)
+    return policy.model_copy(
+        update={"timeouts": policy.timeouts.model_copy(update={"first_byte": settings.idle_seconds})}
+    )
 
 
 def _policy(settings: ApiSettings, seconds: float, slow_share: float) -> UpstreamPolicy:

@@ -1,6 +1,8 @@
+import asyncio
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from chammal_api.calls.backlog import FRESH_SECONDS, Backlog
 from chammal_contracts.errors import ErrorCode
@@ -48,6 +50,30 @@ async def test_the_store_is_asked_once_a_while() -> None:
     assert store.asked == 1
     now[0] += FRESH_SECONDS
     await backlog.admit()
+    assert store.asked == 2
+
+
+async def test_a_store_that_does_not_answer_is_waited_for_once_by_all_who_came_meanwhile() -> None:
+    class Away:
+        asked = 0
+        answers = asyncio.Event()
+
+        async def counts(self) -> Known:
+            self.asked += 1
+            await self.answers.wait()
+            raise OperationalError("select", {}, Exception("away"))
+
+    store, now = Away(), [0.0]
+    backlog = Backlog(store, max_queued=10, at_once=2, clock=lambda: now[0])
+    waiting = [asyncio.create_task(backlog.admit()) for _ in range(5)]
+    await asyncio.sleep(0)
+    now[0] = 10.0
+    store.answers.set()
+    assert all(isinstance(one, OperationalError) for one in await asyncio.gather(*waiting, return_exceptions=True))
+    assert store.asked == 1
+    now[0] = 10.1
+    with pytest.raises(OperationalError):
+        await backlog.admit()
     assert store.asked == 2
 
 

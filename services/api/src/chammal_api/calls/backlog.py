@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from chammal_api.calls.call_metrics import OLDEST, QUEUED, REFUSED, RUNNING, STORED, WAITING
 from chammal_contracts.errors import ErrorCode
 from chammal_kit.problems import Problem
@@ -45,6 +47,8 @@ class Backlog:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._counts: Counts | None = None
+        self._failure: SQLAlchemyError | None = None
+        self._failed_at = -math.inf
         self._until = -math.inf
         self._admitted = 0
         self._call_seconds = _GUESSED_SECONDS
@@ -59,10 +63,19 @@ class Backlog:
         self._admitted += 1
 
     async def counts(self) -> Counts:
+        """Raises SQLAlchemyError: at once for all who waited when the store did not answer, as many as they are."""
+        came = self._clock()
         async with self._lock:
+            if self._failure is not None and came <= self._failed_at:
+                raise self._failure.with_traceback(None)
             if self._counts is None or self._clock() >= self._until:
-                self._admitted = 0
-                self._counts = counts = await self._store.counts()
+                self._counts, self._failure, self._admitted = None, None, 0
+                try:
+                    counts = await self._store.counts()
+                except SQLAlchemyError as error:
+                    self._failure, self._failed_at = error, self._clock()
+                    raise
+                self._counts = counts
                 self._until = self._clock() + FRESH_SECONDS
                 _show(counts)
             return self._counts
