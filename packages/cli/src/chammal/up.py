@@ -90,5 +90,5 @@ async def announce(mesh: Sequence[Program], seconds: float) -> dict[str, str]:
     for program in mesh:
         reason = reasons.get(program.name)
         say("chammal", f"  {program.name:<11} {program.address}{f'   not ready: {reason}' if reason else ''}")
-    say("chammal", "Try it in a second terminal: make demo")
+    say("chammal", "Try it in a second terminal: make demo, or chammal demo")
     return reasons
