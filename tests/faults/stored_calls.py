@@ -7,22 +7,21 @@ from pathlib import Path
 
 from chammal_api.calls.recordings import Recordings
 from chammal_api.calls.store import CallStore
-from chammal_contracts.calls import CallMetadata, CallSummary, CallTranscript, Healing
-from chammal_contracts.checks import CheckResult, CheckStatus, CheckTotals, ProductType, Speaker, Utterance
+from chammal_contracts.calls import CallMetadata, CallSummary, Healing
+from chammal_contracts.checks import ProductType, Speaker, Utterance
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from tests.faults.exchange import recording
+from tests.sample_calls import check, transcript
 
 HOW_MANY = 64
 RUN = 1
-SAID = CallTranscript(
+SAID = transcript(
+    Utterance(id="1", speaker=Speaker.AGENT, start=0, end=2, text="One true word."),
     language="en",
     duration=2.0,
     model="none",
-    utterances=[Utterance(id="1", speaker=Speaker.AGENT, start=0, end=2, text="One true word.")],
 )
-CHECKED = CheckResult(
-    status=CheckStatus.COMPLETE, elements=[], totals=CheckTotals(), rule_set="fcpa-kr", rule_set_version="0"
-)
+CHECKED = check(rule_set_version="0")
 SUMMED = CallSummary(sentence="A word was said.", reason="To say it.", actions="Said it.")
 
 
