@@ -1,7 +1,9 @@
 """What the compose files promise, read without an engine."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from chammal.faults.settings import read_routes
 from tests.compose.conftest import DRILL, ROOT, Compose
+from tests.compose.conftest import OURS as OWN
 
 pytestmark = pytest.mark.compose
 
@@ -33,6 +36,13 @@ def test_every_combination_in_the_header_is_valid(compose: Compose) -> None:
     assert len(told) >= 5
     for combination in told:
         compose(*_files(combination), "config", "--quiet")
+
+
+def test_nothing_has_to_be_set_and_nobody_is_warned(compose: Compose) -> None:
+    plain = {name: value for name, value in compose.environment.items() if not name.startswith(OWN)}
+    command = ["docker", "compose", "--env-file", os.devnull, "config", "--quiet"]
+    told = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("", "")
 
 
 def _files(combination: str) -> list[str]:
