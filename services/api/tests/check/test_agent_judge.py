@@ -141,4 +141,4 @@ def test_no_claim_of_an_agent_passes_unless_its_quote_is_in_the_utterance_named(
     for finding in read(elements).values():
         found = verify(finding.quote, finding.utterance_ids, utterances, Judge.MODEL)
         if not isinstance(found, Refused):
-            assert letters(finding.quote or "") in letters(utterances[found.utterance_id].text)
+            assert letters(finding.quote) in letters(utterances[found.utterance_id].text)

@@ -318,7 +318,7 @@ async def test_a_long_call_is_shown_by_windows_and_its_last_line_is_found(mesh: 
     filler = (AGENT, "오늘 날씨 이야기를 조금 더 하겠습니다. 정말 춥습니다.")
     outcome = await judge(upstream, request_of(*[filler] * 120, (AGENT, "무조건 오릅니다.")), window_tokens=600)
     assert outcome.findings["NOT-1"].utterance_ids == ("u121",)
-    assert outcome.findings["SAY-1"] == ModelFinding(False, confidence=NOT_ALL_SEEN)
+    assert outcome.findings["SAY-1"] == ModelFinding(False, confidence=NOT_ALL_SEEN, saw_all=False)
     assert all(len(seen["body"]) < 6_000 for seen in mesh.seen)
 
 
@@ -372,9 +372,9 @@ def test_no_finding_names_what_is_not_in_the_utterance_it_names(
         finding = finding_of(window, place, question)
         found = verify(finding.quote, finding.utterance_ids, utterances, Judged.MODEL)
         if isinstance(found, Refused):
-            assert len(letters(finding.quote or "")) < 4
+            assert len(letters(finding.quote)) < 4
         else:
-            assert letters(finding.quote or "") in letters(utterances[found.utterance_id].text)
+            assert letters(finding.quote) in letters(utterances[found.utterance_id].text)
             assert found.utterance_id in finding.utterance_ids
 
 

@@ -83,7 +83,7 @@ def fcpa_element(name: str) -> Element:
     return next(one for one in fcpa().elements if one.id == name)
 
 
-def said(*ids: str, quote: str | None = None) -> ModelFinding:
+def said(*ids: str, quote: str = "") -> ModelFinding:
     return ModelFinding(True, ids, quote, 0.8)
 
 
@@ -164,7 +164,7 @@ def test_a_claim_with_words_that_are_there_is_a_suspicion() -> None:
 
 def test_the_model_is_not_believed_where_the_sentence_denies_it() -> None:
     request = call("a:원금이 보장되지 않습니다.")
-    found = element("SOL-01", request, Table({"SOL-01": said("u0")}, default=NOT_SAID))
+    found = element("SOL-01", request, Table({"SOL-01": said("u0", quote="원금이 보장되지")}, default=NOT_SAID))
     assert found.verdict is Verdict.MET
     assert found.needs_human
 
@@ -201,8 +201,15 @@ def test_a_call_at_night_needs_a_human_since_a_customer_may_have_asked_for_it_el
     assert (day.verdict, day.needs_human) == (Verdict.MET, False)
 
 
+def test_what_was_looked_for_only_in_the_nearest_lines_of_a_long_call_is_unmet_for_a_human_to_see() -> None:
+    judge = Table({"EXP-01": ModelFinding(False, confidence=0.4, saw_all=False)}, default=NOT_SAID)
+    found = element("EXP-01", call("a:안녕하세요."), judge)
+    assert (found.verdict, found.needs_human) == (Verdict.UNMET, True)
+    assert found.reason == "통화가 길어 가까운 부분만 살펴보았습니다"
+
+
 def test_what_must_be_confirmed_needs_the_customers_answer() -> None:
-    judge = Table({"SUIT-02": said("u0")}, default=NOT_SAID)
+    judge = Table({"SUIT-02": said("u0", quote="투자 경험이")}, default=NOT_SAID)
     answered = element("SUIT-02", call("a:투자 경험이 있으세요?", "c:펀드를 조금 했어요."), judge)
     assert answered.verdict is Verdict.MET
     assert [e.utterance_id for e in answered.evidence] == ["u0", "u1"]
@@ -211,7 +218,7 @@ def test_what_must_be_confirmed_needs_the_customers_answer() -> None:
 
 def test_an_answer_without_its_question_confirms_nothing() -> None:
     request = call("a:오늘 날씨가 좋네요.", "c:네, 알겠습니다.")
-    judge = Table({"EXP-09/answered": said("u1")}, default=NOT_SAID)
+    judge = Table({"EXP-09/answered": said("u1", quote="네, 알겠습니다")}, default=NOT_SAID)
     assert element("EXP-09", request, judge).verdict is Verdict.UNMET
 
 
@@ -311,8 +318,9 @@ model_findings = st.builds(
     ModelFinding,
     said=st.booleans(),
     utterance_ids=st.lists(st.sampled_from([*(f"u{n}" for n in range(9)), "x"]), max_size=3).map(tuple),
-    quote=st.none() | st.sampled_from(SENTENCES) | st.text(max_size=10),
+    quote=st.sampled_from(SENTENCES) | st.text(max_size=10),
     confidence=st.floats(0, 1),
+    saw_all=st.booleans(),
 )
 questions = [
     question

@@ -15,9 +15,11 @@ class ModelFinding:
 
     said: bool
     utterance_ids: tuple[str, ...] = ()
-    quote: str | None = None
-    """None: the utterances named, whole."""
+    quote: str = ""
+    """A claim without one is no evidence."""
     confidence: float = 0.5
+    saw_all: bool = True
+    """False: only the nearest lines of a long call were shown, so that "not said" is no more than "not found there"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,6 @@ however it is asked. The denials that keyword rules know clear it; a person shou
 NOT_FOUND = 0.6
 NOT_STOOD_BY = 0.5
 NOT_ALL_SEEN = 0.4
-"""Of "not said" where only the nearest lines of a long call were shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +156,22 @@ class Judge:
     ) -> None:
         if not places:
             confidence = NOT_FOUND if job.whole else NOT_ALL_SEEN
-            answers.findings[job.number] = ModelFinding(False, confidence=confidence)
+            answers.findings[job.number] = ModelFinding(False, confidence=confidence, saw_all=job.whole)
             return
         try:
-            answers.findings[job.number] = await self._confirm(job.window, places, question, tally)
+            answers.findings[job.number] = await self._confirm(job, places, question, tally)
         except UpstreamError as error:
             tally.failed(error)
             answers.missing += 1
 
-    async def _confirm(self, window: Window, named: Sequence[int], question: Question, tally: Tally) -> ModelFinding:
+    async def _confirm(self, job: Job, named: Sequence[int], question: Question, tally: Tally) -> ModelFinding:
         """Raises UpstreamError."""
+        window = job.window
         places = [place for one in named[:ASKED_AGAIN] for place in places_near(window, one, question)]
         for place in dict.fromkeys(places):
             if await self._stands_by(window, place, question, tally):
                 return finding_of(window, place, question)
-        return ModelFinding(False, confidence=NOT_STOOD_BY)
+        return ModelFinding(False, confidence=NOT_STOOD_BY if job.whole else NOT_ALL_SEEN, saw_all=job.whole)
 
     async def _stands_by(self, window: Window, place: int, question: Question, tally: Tally) -> bool:
         """Of a suspicion it is asked three times, in different forms, and must be of one mind. Raises UpstreamError."""

@@ -129,7 +129,8 @@ def _look(element: Element, part: Part | None, case: Case, rule: RuleFinding, fi
     if finding is None:
         return _Seen(_State.UNKNOWN, reasons=["언어모델의 답이 없습니다"])
     if not finding.said:
-        return _Seen(_State.NOT_SAID, Judge.MODEL, finding.confidence)
+        reasons = [] if finding.saw_all else ["통화가 길어 가까운 부분만 살펴보았습니다"]
+        return _Seen(_State.NOT_SAID, Judge.MODEL, finding.confidence, reasons=reasons, human=not finding.saw_all)
     return _by_model(element, part, case, rule, finding)
 
 
@@ -173,19 +174,10 @@ def _verified(element: Element, part: Part | None, case: Case, finding: ModelFin
     if part is not None and part.speaker is not None:
         speakers = (part.speaker,)
     first = verify(finding.quote, finding.utterance_ids, case.utterances, Judge.MODEL, speakers=speakers)
-    if isinstance(first, Evidence):
+    if isinstance(first, Evidence) or first.why is not Refusal.WRONG_SPEAKER or part is None:
         return first
-    if first.why is not (Refusal.NO_QUOTE if finding.quote is None else Refusal.WRONG_SPEAKER):
-        return first
-    if finding.quote is not None and part is None:
-        return first
-    for name in finding.utterance_ids:
-        named = case.utterances.get(name)
-        if (
-            named is not None
-            and has_words(named.text)
-            and (not speakers or named.speaker in (*speakers, Speaker.UNKNOWN))
-        ):
+    for named in (case.utterances[name] for name in finding.utterance_ids if name in case.utterances):
+        if has_words(named.text) and named.speaker in (*speakers, Speaker.UNKNOWN):
             return evidence_of(named, named.text, Judge.MODEL)
     return first
 
