@@ -38,3 +38,13 @@ def test_a_summary_that_a_call_did_not_get_is_a_failure_and_one_not_attempted_is
     report = tally.report({Stage.SUMMARY: BreakerState.OPEN}, Environment.DEVELOPMENT)
     (row,) = [row for row in report.stages if row.stage is Stage.SUMMARY]
     assert (row.total, row.failures, row.rate, row.breaker) == (2, 1, 0.5, "open")
+
+
+def test_a_call_that_is_not_accepted_is_counted_where_the_alert_looks(settings: ApiSettings) -> None:
+    told = settings.model_copy(update={"max_stored_bytes": 1})
+    with TestClient(create(told)) as client:
+        assert client.post("/v1/calls", files={"file": ("a.wav", b"RIFF....WAVEfmt ")}).status_code == 507
+        assert (
+            'chammal_http_requests_total{method="POST",route="/v1/calls",status="507"} 1.0'
+            in client.get("/metrics").text
+        )
