@@ -64,6 +64,19 @@ def test_a_changed_file_is_in_force_within_a_second(tmp_path: Path, write: Write
     assert shelf.problems == []
 
 
+@pytest.mark.parametrize(("version", "warned"), [("1", True), ("2", False)])
+def test_rules_that_change_without_a_new_version_are_in_force_and_warned_of(
+    tmp_path: Path, write: Write, caplog: pytest.LogCaptureFixture, version: str, *, warned: bool
+) -> None:
+    clock = Clock()
+    write(small("1"))
+    shelf = RuleShelf(tmp_path, "small", clock=clock)
+    write(small(version, phrase="배나무"))
+    clock.now = 2
+    assert shelf.get().elements[0].rules[0].any == ("배나무",)
+    assert ("still version" in caplog.text) is warned
+
+
 @pytest.mark.parametrize(
     "broken",
     [

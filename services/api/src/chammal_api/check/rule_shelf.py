@@ -156,6 +156,11 @@ class RuleShelf:
             self._broken[path] = str(error)
             return
         self._broken.pop(path, None)
+        known = self._sets.get(path)
+        if known is not None and known != read and (known.name, known.version) == (read.name, read.version):
+            log.warning(
+                "%s has changed and is still version %s: verdicts cannot be told apart", path.name, read.version
+            )
         self._sets[path] = read
         log.info("Rule set %s %s: %d elements, from %s", read.name, read.version, len(read.elements), path.name)
 
