@@ -109,7 +109,7 @@ def test_an_address_that_is_not_allowed_is_told_with_the_reason(page: Page, api:
     page.go(api.address)
     page.wait("document.querySelector('.drop')")
     page.choose_files("#files", [recording])
-    page.shows("웹훅 주소가 허용 목록에 없습니다. webhook_url: 10.0.0.1 is a private address.", ".upload")
+    page.shows("이 웹훅 주소는 쓸 수 없습니다. webhook_url: 10.0.0.1 is a private address.", ".upload")
 
 
 def test_what_is_typed_stays_when_the_rules_come(page: Page, api: StandIn) -> None:

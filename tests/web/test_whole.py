@@ -17,6 +17,7 @@ from tests.web.chromium import Page
 from tests.web.serving import serve
 
 RULES = Path(__file__).parents[2] / "rules"
+NOWHERE = "http://127.0.0.1:9"
 
 
 def speech_to_text() -> FastAPI:
@@ -52,19 +53,60 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def test_a_call_heals_before_the_users_eyes(page: Page, recording: Path, tmp_path: Path, free_port: int) -> None:
-    nowhere = "http://127.0.0.1:9"
-    settings = ApiSettings(
-        stt_url=f"http://127.0.0.1:{free_port}",
-        llm_url=nowhere,
-        tts_url=nowhere,
-        data_dir=tmp_path / "data",
+def settings_for(folder: Path, stt_port: int) -> ApiSettings:
+    """Nobody answers but speech-to-text, once it is there."""
+    return ApiSettings(
+        stt_url=f"http://127.0.0.1:{stt_port}",
+        llm_url=NOWHERE,
+        tts_url=NOWHERE,
+        data_dir=folder / "data",
         rules_dir=RULES,
         breaker_open_seconds=0.5,
         heal_first_seconds=0.5,
         heal_longest_seconds=1,
     )
-    address, stop = serve(create(settings))
+
+
+def choose(page: Page, where: str, name: str, value: str) -> None:
+    field = f"document.querySelector('{where} [name={name}]')"
+    page.run(f"{field}.value = {json.dumps(value)}; {field}.dispatchEvent(new Event('change'))")
+
+
+def test_what_is_said_of_a_call_reaches_the_api_and_finds_it_again(
+    page: Page, recording: Path, tmp_path: Path, free_port: int
+) -> None:
+    page.expected.append("status of 403")
+    address, stop = serve(create(settings_for(tmp_path, free_port)))
+    try:
+        page.go(address)
+        page.wait("document.querySelector('.fields [name=rule_set]')?.textContent.includes('(')")
+        choose(page, ".fields", "webhook_url", "http://10.0.0.1/hook")
+        page.choose_files("#files", [recording])
+        page.shows("이 웹훅 주소는 쓸 수 없습니다. webhook_url: ", ".upload")
+        choose(page, ".fields", "webhook_url", "")
+        choose(page, ".fields", "hotwords", "서로인")
+        choose(page, ".fields", "product_type", "대출성")
+        page.choose_files("#files", [recording])
+        page.shows(recording.name, ".calls a")
+        page.shows("복구 대기", ".calls")
+        choose(page, ".filters", "product_type", "예금성")
+        page.shows("조건에 맞는 통화가 없습니다")
+        choose(page, ".filters", "product_type", "대출성")
+        choose(page, ".filters", "healing", "waiting")
+        page.shows(recording.name, ".calls a")
+        choose(page, ".filters", "needs_human", "true")
+        page.shows("조건에 맞는 통화가 없습니다")
+        choose(page, ".filters", "needs_human", "")
+        page.click(".calls a")
+        page.click(".facts summary")
+        page.shows("서로인", ".facts")
+    finally:
+        page.send("Page.navigate", url="about:blank")
+        stop()
+
+
+def test_a_call_heals_before_the_users_eyes(page: Page, recording: Path, tmp_path: Path, free_port: int) -> None:
+    address, stop = serve(create(settings_for(tmp_path, free_port)))
     try:
         page.go(address)
         page.wait("document.querySelector('.drop')")

@@ -266,8 +266,8 @@ export const english = {
   "problem.audio_unreadable": "The file cannot be read as a recording.",
   "problem.audio_unprocessable": "The recording cannot be processed.",
   "problem.audio_too_long": "The recording is too long.",
-  "problem.webhook_url_not_allowed": "The webhook's address is not allowed. {detail}",
-  "problem.agent_url_not_allowed": "The agent's address is not allowed. {detail}",
+  "problem.webhook_url_not_allowed": "This webhook's address cannot be used. {detail}",
+  "problem.agent_url_not_allowed": "This agent's address cannot be used. {detail}",
   "problem.rule_set_unknown": "There are no such rules. Choose others.",
   "problem.database_unavailable": "The database of calls does not answer. Try again in a moment.",
 };

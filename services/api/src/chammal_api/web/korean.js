@@ -266,8 +266,8 @@ export const korean = {
   "problem.audio_unreadable": "녹음으로 읽을 수 없는 파일입니다.",
   "problem.audio_unprocessable": "처리할 수 없는 녹음입니다.",
   "problem.audio_too_long": "녹음이 너무 깁니다.",
-  "problem.webhook_url_not_allowed": "웹훅 주소가 허용 목록에 없습니다. {detail}",
-  "problem.agent_url_not_allowed": "에이전트 주소가 허용 목록에 없습니다. {detail}",
+  "problem.webhook_url_not_allowed": "이 웹훅 주소는 쓸 수 없습니다. {detail}",
+  "problem.agent_url_not_allowed": "이 에이전트 주소는 쓸 수 없습니다. {detail}",
   "problem.rule_set_unknown": "그런 점검 규칙이 없습니다. 규칙을 다시 골라 주세요.",
   "problem.database_unavailable": "통화를 저장하는 데이터베이스가 답하지 않습니다. 잠시 뒤 다시 해 주세요.",
 };
