@@ -18,6 +18,7 @@ from tests.sample_calls import transcript
 
 from chammal_api.access import ACCESS
 from chammal_api.calls.backlog import Backlog
+from chammal_api.calls.database import DatabaseAway
 from chammal_api.calls.desk import CallDesk
 from chammal_api.calls.events import CallNews
 from chammal_api.calls.intake import Allowed
@@ -467,6 +468,19 @@ def test_a_database_that_does_not_answer_is_503_and_no_fault_of_ours(
     for answer in answers:
         problem(answer, 503, "database_unavailable")
         assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_call_that_could_not_be_deleted_keeps_its_run(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise DatabaseAway("locked")
+
+    call_id = office.sent()
+    with monkeypatch.context() as away:
+        away.setattr(CallStore, "delete", fail)
+        problem(office.client.delete(f"/v1/calls/{call_id}"), 503, "database_unavailable")
+    assert office.flow.cancelled == []
+    assert office.client.delete(f"/v1/calls/{call_id}").status_code == 204
+    assert office.flow.cancelled == [call_id]
 
 
 def test_an_address_tells_all_the_methods_that_it_takes(office: Office) -> None:

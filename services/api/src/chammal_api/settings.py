@@ -106,6 +106,9 @@ class ApiSettings(ServiceSettings):
         default=None,
         description="`postgresql://…` where several machines share the calls; unset: SQLite files in `data_dir`.",
     )
+    database_seconds: float = Field(
+        default=10, gt=0, description="Longest wait for the database of calls; then 503 with `Retry-After`."
+    )
     calls_at_once: int = Field(
         default=2,
         ge=0,

@@ -79,13 +79,11 @@ def test_an_api_stops_in_good_order_while_its_database_is_gone(late: ApiSettings
 def test_a_database_that_is_locked_for_good_is_not_the_end_of_the_api(
     settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chammal_api.calls.database._BUSY_SECONDS", 0)
     monkeypatch.setattr(opening, "AGAIN_SECONDS", 0.05)
-    monkeypatch.setattr("chammal_api.calls.database._PRAGMAS", ("PRAGMA busy_timeout = 0",))
     settings.data_dir.mkdir(parents=True)
     other = sqlite3.connect(settings.data_dir / "calls.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
-    own = settings.model_copy(update={"calls_at_once": 0, "min_free_bytes": 0})
+    own = settings.model_copy(update={"calls_at_once": 0, "min_free_bytes": 0, "database_seconds": 1.0})
     with TestClient(create(own), raise_server_exceptions=False) as client:
         assert "calls" in failing(client)
         assert client.get("/v1/calls").status_code == 503

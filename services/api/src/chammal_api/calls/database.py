@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chammal_api.calls.search import PostgresIndex, SqliteIndex, TextIndex, sqlite_of
@@ -24,14 +25,13 @@ from chammal_kit.problems import Problem
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 30
+SECONDS = 10.0
 _CONNECT_SECONDS = "5"
 _LOG_SECONDS = 1
 _READERS = 4
 _SCHEMA_LOCK = 0x6368616D  # "cham": of PostgreSQL's advisory locks
 _DISK_FULL = "53100"
 _PRAGMAS = (
-    f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}",
     "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA foreign_keys = ON",
@@ -50,7 +50,11 @@ class DatabaseNotOpen(SQLAlchemyError):
     """It has not answered since this process was started."""
 
 
-NOT_ANSWERING = (OperationalError, InterfaceError, PoolTimeout, DatabaseNotOpen)
+class DatabaseAway(SQLAlchemyError):
+    """It does not answer in time, or its file is broken."""
+
+
+NOT_ANSWERING = (OperationalError, InterfaceError, InternalError, PoolTimeout, DatabaseNotOpen, DatabaseAway)
 """What is raised where the database is gone, and stays out once it is back."""
 
 
@@ -68,13 +72,16 @@ STEPS: tuple[Step, ...] = (_first,)
 
 
 class Database:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, seconds: float = SECONDS) -> None:
+        """`seconds`: the longest wait for a transaction, its turn and all locks included."""
         self.url = patient(url)
+        self._seconds = seconds
+        self._milliseconds = max(1, round(seconds * 1000))
         self._is_open = False
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.index: TextIndex = SqliteIndex() if self.is_sqlite else PostgresIndex()
         self.engine = (
-            create_engine(self.url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS})
+            create_engine(self.url, connect_args={"isolation_level": None, "timeout": seconds})
             if self.is_sqlite
             else create_engine(self.url, pool_pre_ping=True, pool_size=2 * _READERS)
         )
@@ -86,7 +93,7 @@ class Database:
 
     async def open(self) -> None:
         """Nothing can be read or written before. Raises SQLAlchemyError, DatabaseTooNew, Problem 507."""
-        await self._in(self._writers, self._migrate)
+        await self._run(self._writers, self._migrate)
         self._is_open = True
 
     async def aclose(self) -> None:
@@ -102,6 +109,7 @@ class Database:
 
         def run() -> T:
             with self.engine.connect() as connection, connection.begin():
+                self._limit(connection)
                 return work(connection)
 
         return await self._in(self._readers, run)
@@ -109,17 +117,22 @@ class Database:
     async def write(self, work: Callable[[Connection], T], *, durable: bool = False) -> T:
         """One transaction. `durable`: it has reached the disk when this returns, and all before it.
 
-        Raises Problem: 507 storage_full.
+        One that comes to its end too late is taken back. Raises Problem: 507 storage_full.
         """
         self._check_open()
+        late = threading.Event()
 
         def run() -> T:
             with self.engine.connect() as connection:
                 connection = connection.execution_options(writes=True)
                 with self._synchronous(connection, durable), connection.begin():
-                    return work(connection)
+                    self._limit(connection)
+                    done = work(connection)
+                    if late.is_set():
+                        raise DatabaseAway("it answered when nobody waited any more")
+                    return done
 
-        return await self._in(self._writers, run)
+        return await self._in(self._writers, run, late)
 
     async def truncate_log(self) -> bool:
         """Empties SQLite's write-ahead log, where deleted pages stand in full. False: somebody reads them just now."""
@@ -134,7 +147,7 @@ class Database:
                 try:
                     return bool(raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
                 finally:
-                    raw.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+                    raw.execute(f"PRAGMA busy_timeout = {self._milliseconds}")
 
         return await self._in(self._writers, run)
 
@@ -142,14 +155,31 @@ class Database:
         if not self._is_open:
             raise DatabaseNotOpen("the database of calls has not answered yet")
 
-    async def _in(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
+    async def _in(self, threads: ThreadPoolExecutor, run: Callable[[], T], late: threading.Event | None = None) -> T:
+        """Sets `late` when it was waited for long enough. A thread that hangs in a dead connection is left there."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._run(threads, run)
+        except TimeoutError:
+            if late is not None:
+                late.set()
+            raise DatabaseAway(f"it has not answered for {self._seconds:g} s") from None
+
+    async def _run(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, run)
         except DBAPIError as error:
+            if type(error) is DatabaseError:  # none of its kinds: SQLite's file is damaged, or is none
+                raise DatabaseAway(str(error.orig)) from error
             if not _is_full(error):
                 raise
             detail = "The database has no room on its disk. An operator must make some."
             raise Problem(507, ErrorCode.STORAGE_FULL, detail, headers={"Retry-After": "30"}) from error
+
+    def _limit(self, connection: Connection) -> None:
+        """PostgreSQL itself gives up what waits for a lock, so that the connection is of use again."""
+        if not self.is_sqlite:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {self._milliseconds}")
 
     @contextmanager
     def _synchronous(self, connection: Connection, durable: bool) -> Iterator[None]:

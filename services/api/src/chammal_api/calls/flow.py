@@ -42,6 +42,8 @@ CALLS, WEBHOOKS = "calls", "webhooks"
 POLL_SECONDS = 0.25
 WEBHOOKS_AT_ONCE = 8
 RECONCILE_SECONDS = 30.0
+HANDING_SECONDS = 5.0
+"""DBOS itself waits for its database for ever."""
 TIDY_SECONDS = 60.0
 KEPT = dt.timedelta(days=1)
 """How long a workflow that has ended is remembered."""
@@ -163,9 +165,19 @@ class CallFlow:
         await self._enqueue(call_id, run, HEAL_PRIORITY, missing)
 
     async def cancel(self, call_id: str) -> None:
-        """Ends what works on the call and forgets that it did, in all processes. Raises SQLAlchemyError."""
+        """Ends what works on a deleted call and forgets that it did, in all processes.
+
+        Does not raise: a workflow that is not told finds out at its next step.
+        """
         if not self._chores:
-            raise DatabaseNotOpen("the workflows of calls have not begun yet")
+            return
+        try:
+            async with asyncio.timeout(HANDING_SECONDS):
+                await self._cancel(call_id)
+        except (TimeoutError, SQLAlchemyError, DBOSException) as error:
+            log.warning("%s: its workflow is left to find out that it is deleted: %s", call_id, type(error).__name__)
+
+    async def _cancel(self, call_id: str) -> None:
         found = await DBOS.list_workflows_async(workflow_id_prefix=f"{call_id}:", load_input=False, load_output=False)
         ids = [workflow.workflow_id for workflow in found]
         if ids:
@@ -234,10 +246,11 @@ class CallFlow:
             return  # the first of them finds it
         stages = [str(stage) for stage in STAGES if only is None or stage in only]
         try:
-            with SetWorkflowID(workflow_id(call_id, run)), SetEnqueueOptions(priority=priority):
-                await DBOS.enqueue_workflow_async(CALLS, _analyse_call, call_id, run, stages)
-            await self._ledger.submitted(call_id, run)
-        except (SQLAlchemyError, DBOSException, Problem) as error:
+            async with asyncio.timeout(HANDING_SECONDS):
+                with SetWorkflowID(workflow_id(call_id, run)), SetEnqueueOptions(priority=priority):
+                    await DBOS.enqueue_workflow_async(CALLS, _analyse_call, call_id, run, stages)
+                await self._ledger.submitted(call_id, run)
+        except (TimeoutError, SQLAlchemyError, DBOSException, Problem) as error:
             log.error("%s waits to be put into the queue: %s", call_id, type(error).__name__)
 
     async def _register_queues(self) -> None:

@@ -71,7 +71,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
     await recordings.start()
     url = settings.database_url.get_secret_value() if settings.database_url else None
     log.info("Recordings lie in %s, calls in %s", settings.data_dir.resolve(), "the database" if url else "the same")
-    database = Database(url or f"sqlite:///{settings.data_dir / 'calls.sqlite'}")
+    database = Database(url or f"sqlite:///{settings.data_dir / 'calls.sqlite'}", seconds=settings.database_seconds)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(aclosing(CallStore(database, has_recording=recordings.has)))
         webhooks = await stack.enter_async_context(

@@ -234,14 +234,14 @@ async def get_call(request: Request, call_id: CallId) -> Response:
 
 @router.delete("/{call_id}", status_code=204, response_class=Response, responses=_PROBLEMS)
 async def delete_call(request: Request, call_id: CallId) -> Response:
-    """Ends what works on it, and deletes it: its row, its answers, its words in the index, its recording."""
+    """Deletes it: its row, its answers, its words in the index, its recording; and ends what works on it."""
     desk = _desk(request)
     await _event(request, call_id)
-    await desk.flow.cancel(call_id)
     try:
         await erase(desk.store, desk.recordings, call_id)
     except OSError as error:
         log.error("%s: its recording could not be deleted, and will be later: %s", call_id, error)
+    await desk.flow.cancel(call_id)  # not before: a call that could not be deleted would be left without its run
     log.info("%s: deleted", call_id)
     desk.news.notify()
     return Response(status_code=204)

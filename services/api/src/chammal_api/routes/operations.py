@@ -1,5 +1,7 @@
 """`/ready` and `GET /v1/failures`."""
 
+import asyncio
+
 from fastapi import APIRouter
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -7,6 +9,7 @@ from starlette.responses import Response
 
 from chammal_api.calls.backlog import Backlog
 from chammal_api.check.rule_shelf import RuleShelf
+from chammal_api.readiness import PROBE_TIMEOUTS
 from chammal_api.state import state_of
 from chammal_contracts.failures import FailureReport
 from chammal_contracts.health import Check, Readiness
@@ -35,8 +38,9 @@ async def get_ready(request: Request, response: Response) -> Readiness:
 
 async def _broken_calls(backlog: Backlog) -> Check | None:
     try:
-        await backlog.counts()
-    except (SQLAlchemyError, Problem) as error:
+        async with asyncio.timeout(PROBE_TIMEOUTS.total):
+            await backlog.counts()
+    except (SQLAlchemyError, Problem, TimeoutError) as error:
         reason = error.detail if isinstance(error, Problem) else f"the database does not answer: {type(error).__name__}"
         hint = "Recorded calls are refused and wait until it is back; everything else goes on."
         return Check(name="calls", ready=False, reason=reason, hint=hint)
