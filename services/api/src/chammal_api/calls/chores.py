@@ -12,16 +12,32 @@ from chammal_kit.problems import Problem
 log = component_logger("Calls")
 
 
+LEAVE_SECONDS = 5.0
+
+
 async def regularly(seconds: float, chore: Callable[[], Awaitable[object]], name: str) -> None:
-    """Until cancelled. The boundary of a chore: one that fails is logged, and done again the next time."""
+    """Until cancelled. One that is under way may come to its end: what waits in a thread cannot be stopped, and would
+    leave a connection to the database open behind it."""
     while True:
+        done = asyncio.ensure_future(_once(chore, name))
         try:
-            await chore()
-        except (SQLAlchemyError, Problem, OSError) as error:
-            log.error("%s failed: %s", name, type(error).__name__)
-        except Exception:
-            log.exception("a fault of our own: %s", name)
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            if not done.done():
+                await asyncio.wait([done], timeout=LEAVE_SECONDS)
+            done.cancel()
+            raise
         await asyncio.sleep(seconds)
+
+
+async def _once(chore: Callable[[], Awaitable[object]], name: str) -> None:
+    """The boundary of a chore: one that fails is logged, and done again the next time."""
+    try:
+        await chore()
+    except (SQLAlchemyError, Problem, OSError) as error:
+        log.error("%s failed: %s", name, type(error).__name__)
+    except Exception:
+        log.exception("a fault of our own: %s", name)
 
 
 class _Forward(logging.Handler):
