@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from chammal_contracts.calls import CallMetadata, CallStatus, HealingState, Priority, Progress, WebhookState
+from chammal_contracts.calls import CallMetadata, CallStatus, Healing, HealingState, Priority, Progress, WebhookState
 from chammal_contracts.checks import CallChannel, CustomerType, ProductType, Verdict
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.transcribe import AgentRequestFormat
@@ -383,3 +383,19 @@ def test_progress_is_shown_without_being_read_out_each_second(page: Page, api: S
         api.put(running.model_copy(update={"progress": Progress(stage="stt", done=done, total=30)}))
         page.wait(f"document.querySelector('.under progress')?.value === {done}")
     assert page.run("document.querySelector('.banner') === before")
+
+
+def test_the_progress_of_a_call_that_heals_is_shown_and_nothing_is_fetched_for_it(page: Page, api: StandIn) -> None:
+    healing = Healing(state=HealingState.RUNNING, missing=["analysis", "summary"], attempts=3)
+    call = api.put(samples.partial().model_copy(update={"healing": healing}))
+    open_call(page, api)
+    page.shows("다시 하고 있습니다", ".banners")
+    fetched = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('0001')).length"
+    before = page.run(fetched)
+    for done in (5, 10):
+        api.put(call.model_copy(update={"progress": Progress(stage="stt", done=done, total=30)}))
+        page.wait(f"document.querySelector('.under progress')?.value === {done}")
+    page.run("new Promise((resolve) => setTimeout(resolve, 400))")  # it would fetch after 150 ms
+    assert page.run(fetched) == before
+    api.put(samples.healed())
+    page.wait("!document.querySelector('.under progress')")

@@ -54,16 +54,14 @@ export class CallView {
     }
   }
 
+  /** Progress is in the event; for all else, such as a webhook that was told, the call is fetched. */
   told(event) {
     if (event.id !== this.id) return;
-    if (!this.call || event.deleted || event.revision !== this.call.revision || event.status !== this.call.status) this.reload();
-    else if (event.status === "running" || event.healing !== this.call.healing.state) {
-      const health = (stages) => JSON.stringify(stages.map(({ stage, status }) => [stage, status]));
-      const stages = health(event.stages) !== health(this.call.stages);
-      this.call.progress = event.progress;
-      if (stages || event.healing !== this.call.healing.state) this.reload();
-      else this.#drawBanners();
-    } else this.reload(); // its webhook was told, or is to be tried again
+    const state = ({ status, revision, stages }, healing) => JSON.stringify([status, revision, healing, stages.map((one) => [one.stage, one.status])]);
+    const same = this.call && !event.deleted && state(event, event.healing) === state(this.call, this.call.healing.state);
+    if (!same || !event.progress) return this.reload();
+    this.call.progress = event.progress;
+    this.#drawBanners();
   }
 
   end() {
@@ -167,8 +165,9 @@ export class CallView {
   }
 
   #drawBanners() {
-    const { progress, status } = this.call;
-    fill(this.parts.progress, status === "running" && progress && progressBar(progress));
+    const { progress, status, healing } = this.call;
+    const works = status === "running" || healing.state === "running";
+    fill(this.parts.progress, works && progress && progressBar(progress));
     const banners = bannersOf(this.call);
     if (this.arrived) {
       const { n, changed } = this.arrived;
