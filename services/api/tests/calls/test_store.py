@@ -7,12 +7,12 @@ import sys
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from tests import sample_calls
 from tests.sample_calls import check, element
 
 from chammal_api.calls.cursor import read_cursor, write_cursor
-from chammal_api.calls.database import Database, DatabaseTooNew
+from chammal_api.calls.database import STEPS, Database, DatabaseTooNew
 from chammal_api.calls.records import CallGone, CallQuery, IdempotencyKey, KeyReused, RecordingGone
 from chammal_api.calls.store import CallStore
 from chammal_contracts.calls import (
@@ -466,6 +466,22 @@ def opened(url: str) -> str:
 def test_several_processes_may_open_a_new_database_at_once(database_url: str) -> None:
     running = [subprocess.Popen([sys.executable, "-c", opened(database_url)]) for _ in range(4)]
     assert [process.wait() for process in running] == [0, 0, 0, 0]
+
+
+async def test_a_database_of_the_first_version_is_brought_up_to_date_with_its_calls(database_url: str) -> None:
+    store = await CallStore.open(database_url)
+    await accepted(store, "c1")
+    for statement in ("DROP INDEX calls_by_healing_state", "UPDATE calls_schema SET version = 1"):
+        await store._db.write(lambda connection, told=statement: connection.exec_driver_sql(told))
+    await store.aclose()
+    store = await CallStore.open(database_url)
+    assert [row.id for row in (await store.page(CallQuery(healing=HealingState.NONE))).calls] == ["c1"]
+    indexes = await store._db.read(lambda connection: inspect(connection).get_indexes("calls"))
+    assert "calls_by_healing_state" in {index["name"] for index in indexes}
+    assert await store._db.read(
+        lambda connection: connection.exec_driver_sql("SELECT version FROM calls_schema").scalar_one()
+    ) == len(STEPS)
+    await store.aclose()
 
 
 async def test_a_database_of_a_newer_release_is_left_alone(database_url: str) -> None:

@@ -67,7 +67,12 @@ def _first(connection: Connection, index: TextIndex) -> None:
     connection.execute(counters.insert(), [{"name": "change", "value": 0}, {"name": "scrub", "value": 0}])
 
 
-STEPS: tuple[Step, ...] = (_first,)
+def _second(connection: Connection, index: TextIndex) -> None:
+    """The newest calls of one healing state, without all others of it being sorted."""
+    connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS calls_by_healing_state ON calls (healing_state, seq)")
+
+
+STEPS: tuple[Step, ...] = (_first, _second)
 """Step n leads from version n to n + 1. A released step is never changed, and never uses tables.py anew."""
 
 

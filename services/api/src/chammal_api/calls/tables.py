@@ -83,6 +83,7 @@ calls = Table(
     Column("speakers", Text),
     Index("calls_by_status", "status", "seq"),
     Index("calls_by_healing", "healing_state", "healing_next_at"),
+    Index("calls_by_healing_state", "healing_state", "seq"),
     Index("calls_by_product", "product_type", "seq"),
     Index("calls_by_agent", "agent_id", "seq"),
     Index("calls_by_reference", "reference"),
