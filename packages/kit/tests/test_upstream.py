@@ -1,9 +1,12 @@
 import asyncio
+import gc
 import gzip
 import socket
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from chammal_contracts.stages import AttemptOutcome, BreakerState, FailureType
 from chammal_kit.deadline import Deadline, set_deadline
 from chammal_kit.problems import Problem
 from chammal_kit.request_id import enter_request
+from chammal_kit.retry import RetryPolicy
 from chammal_kit.upstream import Reply, Timeouts, Upstream, UpstreamError, UpstreamPolicy, UpstreamRejected
 
 pytestmark = pytest.mark.anyio
@@ -410,6 +414,30 @@ async def test_more_bytes_than_allowed_are_not_read(faults: Any, head: bytes) ->
     async with using(faults, max_response_bytes=100_000) as subject:
         assert (await failing(subject)).failure is FailureType.RESPONSE_TOO_LARGE
         await faults.gone.wait()
+
+
+async def test_an_error_that_is_kept_does_not_keep_what_was_read(faults: Any) -> None:
+    faults.always(status(200, "", b"x" * 6_000_000))
+    async with using(faults, max_response_bytes=5_000_000) as subject:
+        error = await failing(subject)
+    held = [value for frame, _ in walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+    assert not any(isinstance(piece, bytes) for value in held if isinstance(value, list) for piece in value)
+
+
+async def test_a_retry_that_fails_leaves_no_circle(faults: Any) -> None:
+    faults.always(status(503, "", b""))
+    async with using(faults, retry=RetryPolicy(wait_min=0, wait_max=0)) as subject:
+        gc.collect()
+        gc.disable()
+        try:
+            try:
+                await subject.request("GET", "/")
+            except UpstreamError as error:
+                attempts, kept = error.attempts, weakref.ref(error)
+            assert len(attempts) == 2
+            assert kept() is None
+        finally:
+            gc.enable()
 
 
 async def test_compressed_answers_are_refused_and_never_inflated(faults: Any) -> None:

@@ -1,4 +1,6 @@
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
+from chammal_llm_gateway.backend import BackendFailed
 from chammal_llm_gateway.request import ChatRequest, upstream_body
+from chammal_llm_gateway.trail import Trail
 
 from .conftest import ASK, DONE, Street, contents, events_of, refused, said, streamed, token
 
@@ -74,6 +78,31 @@ def test_a_failed_backend_is_followed_by_the_next(
     assert count("chammal_llm_fallbacks_total", backend="ollama") == before + 1
     levels = [(r.levelname, r.name) for r in caplog.records if r.name == "chammal.AgentBackend"]
     assert levels == [("ERROR", "chammal.AgentBackend"), ("WARNING", "chammal.AgentBackend")]
+
+
+@pytest.mark.parametrize("second", [said("네"), refused(500)])
+def test_what_failed_is_let_go_with_all_that_was_read_of_it(
+    client: TestClient, street: Street, second: httpx2.Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names an error that names its own frames stays until the next full collection."""
+    failures: list[weakref.ref[BackendFailed]] = []
+    note = Trail.failed
+
+    def failed(trail: Trail, error: BackendFailed) -> None:
+        failures.append(weakref.ref(error))
+        note(trail, error)
+
+    monkeypatch.setattr(Trail, "failed", failed)
+    street["vllm"].will(refused(500))
+    street["ollama"].will(second)
+    gc.collect()
+    gc.disable()
+    try:
+        client.post(CHAT, json=ASK)
+        assert failures
+        assert not any(failure() for failure in failures)
+    finally:
+        gc.enable()
 
 
 def test_a_callers_fault_is_passed_back_and_no_other_backend_is_asked(client: TestClient, street: Street) -> None:

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 
 from chammal_contracts.stages import FailureType
 from chammal_kit.retry_budget import RetryBudget, RetryBudgetPolicy
-from chammal_kit.upstream_errors import Evidence, UpstreamError
+from chammal_kit.upstream_errors import Evidence, UpstreamError, without_frames
 
 T = TypeVar("T")
 
@@ -109,13 +109,12 @@ class Retrier:
     async def _again(
         self, attempt: Callable[[], Awaitable[T]], first: UpstreamError, remaining: Callable[[], float]
     ) -> T:
-        tries = 0
+        known = [first]
+        del first  # an error that its own frames name stays until the next full collection, with all that they hold
 
         async def replay() -> T:
-            nonlocal tries
-            tries += 1
-            if tries == 1:
-                raise first
+            if known:
+                raise known.pop()
             return await attempt()
 
         retrying = AsyncRetrying(
@@ -127,7 +126,10 @@ class Retrier:
             before_sleep=self._announce,
             reraise=True,
         )
-        result: T = await retrying(replay)
+        try:
+            result: T = await retrying(replay)
+        except UpstreamError as last:
+            raise without_frames(last) from None
         return result
 
     def _wait(self, state: RetryCallState) -> float:

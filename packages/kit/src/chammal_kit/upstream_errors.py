@@ -8,12 +8,15 @@ import email.utils
 import time
 from collections.abc import Mapping
 from enum import Enum
+from typing import TypeVar
 
 import httpx2
 from pydantic import ValidationError
 
 from chammal_contracts.errors import ErrorCode, ProblemBody
 from chammal_contracts.stages import Attempt, FailureType
+
+E = TypeVar("E", bound=Exception)
 
 
 class Evidence(Enum):
@@ -170,3 +173,10 @@ def parse_retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
+
+
+def without_frames(error: E) -> E:
+    """For an error that is kept after it was handled. Its frames hold whatever was read, and often whoever keeps it:
+    such a circle stays until the next full collection."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

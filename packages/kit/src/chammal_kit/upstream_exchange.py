@@ -115,9 +115,12 @@ class Exchange:
         if first is None:
             return b""
         pieces = [first]
-        while (piece := await self.chunk()) is not None:
-            pieces.append(piece)
-        return first if len(pieces) == 1 else b"".join(pieces)
+        try:
+            while (piece := await self.chunk()) is not None:
+                pieces.append(piece)
+            return first if len(pieces) == 1 else b"".join(pieces)
+        finally:
+            pieces.clear()  # whoever keeps the error keeps this frame
 
     async def close(self) -> None:
         """Gives the connection back, or ends it where something is still to be read. Safe to repeat."""

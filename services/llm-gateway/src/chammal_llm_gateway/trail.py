@@ -9,6 +9,7 @@ from chammal_contracts.stages import Attempt, AttemptOutcome, FailureType
 from chammal_kit.deadline import current_deadline
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
+from chammal_kit.upstream_errors import without_frames
 from chammal_llm_gateway import metrics
 from chammal_llm_gateway.backend import BackendFailed
 from chammal_llm_gateway.metrics import Outcome
@@ -35,7 +36,7 @@ class Trail:
 
     def failed(self, error: BackendFailed) -> None:
         self.attempts += error.attempts
-        self.failures.append(error)
+        self.failures.append(without_frames(error))
         refused = error.attempts[-1].outcome is AttemptOutcome.REFUSED
         metrics.REQUESTS.labels(error.backend, Outcome.REFUSED if refused else Outcome.FAILED).inc()
         log.error("%s failed: %s: %s", error.backend, error.failure, error.reason)

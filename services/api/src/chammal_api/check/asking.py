@@ -14,7 +14,7 @@ from chammal_contracts.errors import ErrorCode
 from chammal_contracts.stages import Attempt, BreakerState, FailureType, Stage, StageReport, StageStatus
 from chammal_kit.deadline import current_deadline
 from chammal_kit.upstream import Upstream, UpstreamError
-from chammal_kit.upstream_errors import Evidence
+from chammal_kit.upstream_errors import Evidence, without_frames
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Asker:
         parse: Callable[[Any], T],
     ) -> Completed[T]:
         """Within the task's deadline. Raises UpstreamError."""
-        for _ in range(TIMES_OVERLOADED):
+        for left in reversed(range(TIMES_OVERLOADED)):
             await self._enter(self._places)
             try:
                 async with self._alone_in_doubt():
@@ -58,14 +58,13 @@ class Asker:
                         parse=lambda told, _: parse(told),
                     )
             except UpstreamError as error:
-                last = error
                 wait = _wait_for(error)
+                if wait is None or not left:
+                    raise
             finally:
                 self._places.release()
-            if wait is None:
-                break
             await asyncio.sleep(wait)
-        raise last
+        raise AssertionError("unreachable: the last try answers or raises")
 
     @asynccontextmanager
     async def _alone_in_doubt(self) -> AsyncIterator[None]:
@@ -127,7 +126,7 @@ class Tally:
         self._note(done.provenance.attempts)
 
     def failed(self, error: UpstreamError) -> None:
-        self._failures.append(error)
+        self._failures.append(without_frames(error))
         self._note(gateway_attempts(error) or error.attempts)
 
     def report(self, answered: int, asked: int, what: str) -> StageReport:
