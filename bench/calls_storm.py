@@ -1,12 +1,13 @@
 """Short calls accepted while stt, the llm-gateway, a worker and the api are killed: `python -m bench.calls_storm`.
 
-    [--calls 1000] [--every 5] [--seed 7] [--models-dir models] [--database-url postgresql://…] [--keep FOLDER]
+    [--calls 1000] [--minutes 4] [--every 4] [--seed 7] [--models-dir models] [--database-url …] [--keep FOLDER]
 
 All four are real, are killed with SIGKILL, one at random every few seconds, and started again. The api and the worker
 both analyse, and share SQLite or an empty database of PostgreSQL. stt hears two seconds of speech with whisper-tiny.en;
-only the language model behind the gateway is a stand-in. Few calls may wait, so the sender meets 429 too; it repeats
-what was not accepted, with the same Idempotency-Key. It passes when every call ends complete, with the transcript of
-its own recording, none is there twice, none is lost, and no process ended but by our hand.
+only the language model behind the gateway is a stand-in. The calls are sent evenly over the minutes; few may wait, so
+that 429 is met too, and what was not accepted is repeated with the same Idempotency-Key. It passes when every call ends
+complete, with the transcript of its own recording, none is there twice, none is lost, and no process ended but by our
+hand.
 """
 
 import argparse
@@ -31,11 +32,11 @@ from bench.clips import PHRASES, Clips, is_of
 from bench.mesh import Mesh
 
 KILLED = ("stt", "llm-gateway", "worker", "api")
-SENDERS = 4
+SENDERS = 16
 SLOTS, ANSWER_SECONDS = 16, 0.02
 """Of the language model's stand-in."""
-WAITING = 100
-"""Calls that may wait, so that the whole storm long some are sent, some wait and some are worked on."""
+WAITING = 20
+"""Calls that may wait: what a few seconds without stt bring."""
 CALM_SECONDS = 300.0
 """For what is left to be done after the last kill."""
 UNENDED = ("queued", "running", "partial")
@@ -63,7 +64,6 @@ class Sent:
 
 @dataclass
 class Kills:
-    began: float = field(default_factory=time.monotonic)
     struck: list[tuple[float, str]] = field(default_factory=list)
     """Seconds since the storm began, and whom."""
     fell: Counter[str] = field(default_factory=Counter)
@@ -74,11 +74,25 @@ class Kills:
         return Counter(name for _, name in self.struck)
 
 
-def send(api: str, numbers: Iterator[int], clips: Clips, sent: Sent, calm: threading.Event) -> None:
+@dataclass(frozen=True)
+class Pace:
+    between: float
+    """Seconds from one call to the next, and below from one kill to the next, on average."""
+    kills_between: float
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.began
+
+
+def send(api: str, numbers: Iterator[int], pace: Pace, clips: Clips, sent: Sent, calm: threading.Event) -> None:
     with httpx2.Client(base_url=api, timeout=30, trust_env=False) as client:
         for number in numbers:
+            calm.wait(number * pace.between - pace.seconds)
             while number not in sent.ids and not calm.is_set():
-                time.sleep(try_to_send(client, number, clips, sent))
+                calm.wait(try_to_send(client, number, clips, sent))
 
 
 def try_to_send(client: httpx2.Client, number: int, clips: Clips, sent: Sent) -> float:
@@ -102,25 +116,25 @@ def try_to_send(client: httpx2.Client, number: int, clips: Clips, sent: Sent) ->
     return 0.0
 
 
-def rage(mesh: Mesh, every: float, chance: random.Random, calm: threading.Event, kills: Kills) -> None:
-    while not calm.wait(chance.uniform(0.5 * every, 1.5 * every)):
+def rage(mesh: Mesh, pace: Pace, chance: random.Random, calm: threading.Event, kills: Kills) -> None:
+    while not calm.wait(chance.uniform(0.5, 1.5) * pace.kills_between):
         name = chance.choice(KILLED)
         kills.fell[name] += not mesh.alive(name)
         mesh.kill(name)
-        kills.struck.append((time.monotonic() - kills.began, name))
+        kills.struck.append((pace.seconds, name))
         calm.wait(chance.uniform(0.1, 1.0))
         mesh.launch(name)
 
 
-def storm(mesh: Mesh, calls: int, every: float, chance: random.Random, clips: Clips) -> tuple[Sent, Kills]:
+def storm(mesh: Mesh, calls: int, pace: Pace, chance: random.Random, clips: Clips) -> tuple[Sent, Kills]:
     """Until all calls are accepted."""
     sent, kills, calm = Sent(), Kills(), threading.Event()
     numbers = in_turn(calls)
     with ThreadPoolExecutor(SENDERS + 1) as threads:
         senders: list[Future[None]] = [
-            threads.submit(send, mesh.url("api"), numbers, clips, sent, calm) for _ in range(SENDERS)
+            threads.submit(send, mesh.url("api"), numbers, pace, clips, sent, calm) for _ in range(SENDERS)
         ]
-        killer = threads.submit(rage, mesh, every, chance, calm, kills)
+        killer = threads.submit(rage, mesh, pace, chance, calm, kills)
         try:
             while not all(sender.done() for sender in senders) and not killer.done():
                 time.sleep(1)
@@ -244,21 +258,23 @@ def run(folder: Path, told: argparse.Namespace) -> bool:
         client = stack.enter_context(httpx2.Client(base_url=mesh.url("api"), timeout=30, trust_env=False))
         if page(client, limit=1)["calls"]:
             raise SystemExit("the database holds calls already")
-        sent, kills = storm(mesh, told.calls, told.every, random.Random(told.seed), clips)
-        stormed = time.monotonic()
+        pace = Pace(told.minutes * 60 / told.calls, told.every)
+        sent, kills = storm(mesh, told.calls, pace, random.Random(told.seed), clips)
+        stormed = pace.seconds
         settle(client)
-        left = time.monotonic() - stormed
+        left = pace.seconds - stormed
         where = "PostgreSQL" if told.database_url else "SQLite"
         machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {where}"
         print(f"{machine}; recordings of {clips.seconds / len(PHRASES):.1f} s on average.")
-        print(f"The storm took {stormed - kills.began:.0f} s, what was left {left:.0f} s.\n")
+        print(f"The storm took {stormed:.0f} s, what was left {left:.0f} s.\n")
         return report(mesh, told.calls, sent, kills, all_calls(client))
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--calls", type=int, default=1000)
-    arguments.add_argument("--every", type=float, default=5.0, help="seconds from one kill to the next, on average")
+    arguments.add_argument("--minutes", type=float, default=4.0, help="of the storm, over which the calls are sent")
+    arguments.add_argument("--every", type=float, default=4.0, help="seconds from one kill to the next, on average")
     arguments.add_argument("--seed", type=int, default=7)
     arguments.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", "models"))
     arguments.add_argument("--database-url", help="PostgreSQL without calls; unset, SQLite")
