@@ -145,6 +145,7 @@ def test_postgres_is_there_only_when_it_is_asked_for_and_listens_to_nobody_outsi
     assert (postgres["read_only"], postgres["cap_drop"], postgres["user"]) == (True, ["ALL"], "postgres")
     assert postgres["security_opt"] == ["no-new-privileges:true"]
     assert int(postgres["mem_limit"]) > 0
+    assert postgres["environment"]["LANG"].endswith("UTF-8"), "else it may know bytes alone, and no Korean"
     assert [(mount["type"], mount["target"]) for mount in postgres["volumes"]] == [
         ("volume", "/var/lib/postgresql/data")
     ]
