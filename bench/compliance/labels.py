@@ -3,7 +3,7 @@
 A line of `said` is `A: words {TM-01 EXP-05~ EXP-10?}`: A is the agent, C the customer; the braces name the elements
 that the words show. `~`: only a part of what the law asks for. `?`: experts could differ, so the element is not scored
 in this call. An element that no line names was not said (or not violated). Labelled by the text of the law, without
-sight of the rule file; the calls of the test and blind splits are for measuring, not for tuning.
+sight of the rule file; the calls of the test split are for measuring alone, those of blind were until their first run.
 """
 
 import datetime as dt
@@ -51,7 +51,7 @@ class Split(StrEnum):
     FRESH = "fresh"
     """Written before its author had seen the rules, their keywords or any result of the check; tuned on since."""
     BLIND = "blind"
-    """Likewise, by two more authors, after the rules were mended on the fresh calls; nothing was tuned on it."""
+    """Likewise, by two more authors, after the rules were mended on the fresh calls; tuned on since its first run."""
 
 
 class Truth(StrEnum):

@@ -21,7 +21,7 @@ def markdown(title: str, made: Score, notes: Mapping[str, str]) -> str:
 
 
 def mistakes(made: Score) -> str:
-    """For whoever tunes the rules on the dev split; those of the test split stay unread."""
+    """For whoever tunes the rules; those of the test split stay unread."""
     return "\n".join(
         f"- {mistake.call} {mistake.element}: {mistake.truth}, the check says {mistake.verdict}: {mistake.said}"
         for mistake in sorted(made.mistakes, key=lambda mistake: (mistake.element, mistake.call))
