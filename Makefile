@@ -56,7 +56,7 @@ soak: $(installed) ## CALLS=1000 while services are killed, then MINUTES=30 of r
 	$(bin)/python -m bench.calls_storm --calls $(CALLS)
 	$(bin)/python -m bench.soak --minutes $(MINUTES)
 
-bench-compliance: $(installed) ## the mis-selling check, rules alone, on 66 labelled calls (seconds)
+bench-compliance: $(installed) ## the mis-selling check, rules alone, on labelled calls (seconds)
 	$(bin)/python -m bench.compliance
 
 bench-faults: $(installed) ## the mesh at five times its capacity, and with a service down (15 minutes)
