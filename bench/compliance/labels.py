@@ -52,6 +52,8 @@ class Split(StrEnum):
     """Written before its author had seen the rules, their keywords or any result of the check; tuned on since."""
     BLIND = "blind"
     """Likewise, by two more authors, after the rules were mended on the fresh calls; tuned on since its first run."""
+    BLIND_C = "blind_c"
+    """Likewise, by a fourth author, later still; nothing was tuned on it."""
 
 
 class Truth(StrEnum):
