@@ -36,8 +36,17 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await reader.readexactly(sent)
             elif b"chunked" in head:
                 sent = len(await reader.readuntil(b"0\r\n\r\n"))
-            writer.write(b"HTTP/1.1 200 OK\r\nx-sent: %d\r\ncontent-length: %d\r\n\r\n%b" % (sent, len(BODY), BODY))
+            if head.startswith(b"delete"):
+                writer.write(b"HTTP/1.1 204 No Content\r\n")
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nx-sent: %d\r\ncontent-length: %d\r\n" % (sent, len(BODY)))
+            is_last = b"connection: close" in head
+            writer.write(b"connection: close\r\n\r\n" if is_last else b"\r\n")
+            if not head.startswith(b"delete"):
+                writer.write(BODY)
             await writer.drain()
+            if is_last:
+                return
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
@@ -153,6 +162,16 @@ async def test_a_hanging_client_is_reset_when_it_heals(client: httpx2.AsyncClien
 
 async def test_a_slow_answer_is_the_real_one(client: httpx2.AsyncClient, proxy: FaultProxy) -> None:
     proxy.fault = fault(FaultKind.SLOW, seconds=0.01)
+    assert (await client.get("/")).content == BODY
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DRIP, FaultKind.TRUNCATED])
+async def test_an_answer_without_a_body_is_not_waited_for(
+    client: httpx2.AsyncClient, proxy: FaultProxy, kind: FaultKind
+) -> None:
+    proxy.fault = fault(kind)
+    assert (await client.delete("/")).status_code == 204
+    proxy.fault = None
     assert (await client.get("/")).content == BODY
 
 

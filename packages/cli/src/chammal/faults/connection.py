@@ -131,7 +131,7 @@ class Connection:
     async def _spoil(self, head: Head, fault: Fault) -> None:
         """The target's own answer, and what becomes of it."""
         source = await self._connect()
-        sending = asyncio.create_task(self._send(head))
+        sending = asyncio.create_task(self._send(head.last()))
         try:
             answer = await source.readuntil(b"\r\n\r\n")
             self._writer.write(answer)

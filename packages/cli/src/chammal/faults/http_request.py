@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HEAD_BYTES = 64 << 10
 _PIECE = 64 << 10
@@ -15,6 +15,14 @@ class Head:
     length: int
     chunked: bool
     upgrade: bool
+
+    def last(self) -> "Head":
+        """The same, of the last request of its connection, after whose answer the other side closes it."""
+        if self.upgrade:
+            return self
+        first, *lines = self.raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        kept = [line for line in lines if not line.lower().startswith(b"connection:")]
+        return replace(self, raw=b"\r\n".join([first, *kept, b"Connection: close\r\n\r\n"]))
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head | None:
