@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults import table
 from tests.faults.matrix import Cell, cells, load
-from tests.faults.mesh import Mesh
+from tests.faults.mesh import CannotBe, Mesh
 from tests.faults.run import run_group
 
 
@@ -45,7 +45,11 @@ def _run(chosen: list[Cell]) -> int:
         try:
             for names, group in groupby(chosen, key=lambda cell: (cell.upstream, cell.fault_name)):
                 begun = time.monotonic()
-                results = list(run_group(mesh, list(group)))
+                try:
+                    results = list(run_group(mesh, list(group)))
+                except CannotBe as error:
+                    print(f"{' x '.join(names)}: not tried: {error}")
+                    continue
                 bad = [result for result in results if result.wrong]
                 wrong += len(bad)
                 slowest = max(slowest, *(result.seen.seconds for result in results))

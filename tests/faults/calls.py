@@ -8,9 +8,11 @@ import httpx2
 
 from tests.faults.exchange import CALLER_SECONDS, Driver, Given, Seen, recording, send
 from tests.faults.service import HTTP
+from tests.faults.stored_calls import stored_id
 
 RUNNING = ("queued", "running")
 POLL_SECONDS = 0.1
+FIRST = stored_id(0)
 PRODUCT = "투자성"
 SPOKEN: dict[str, Any] = {
     "product_type": PRODUCT,
@@ -63,7 +65,7 @@ def _ends(events: str) -> bool:
 
 def stored(method: str, path: str) -> Driver:
     def drive(url: str, seen: Seen, given: Given) -> None:
-        call_id = given.stored()
+        call_id = given.stored() if method != "GET" else FIRST
         send(seen, method, f"{url}/v1/calls/{call_id}{path}")
         if seen.status == 202:
             seen.call_id = call_id

@@ -49,7 +49,7 @@ class Given:
     webhook_url: str | None = None
     file_url: str | None = None
     stored: Callable[[], str] = str
-    """The id of a recorded call that has ended, which nobody had before."""
+    """The id of a recorded call that has ended, which nobody has touched."""
 
 
 Driver = Callable[[str, Seen, Given], None]

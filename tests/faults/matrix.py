@@ -71,6 +71,8 @@ class By(StrEnum):
     ADDRESS = "address"
     PROCESS = "process"
     FILES = "files"
+    STATE = "state"
+    """The upstream runs, and is brought into a state."""
 
 
 Statuses = Annotated[list[int], BeforeValidator(lambda value: [value] if isinstance(value, int) else value)]
@@ -147,7 +149,7 @@ class Expected(Strict):
 class UpstreamRow(Strict):
     observer: Literal["api", "llm-gateway"]
     """Whose breaker stands before it."""
-    stage: Stage
+    stage: Stage | None = None
     service: str | None = None
     """Its name at /ready, where that is another than its own here."""
     last: bool = False
@@ -277,7 +279,8 @@ def _expected(
         outcome = {Endpoint.CALL: "call_degraded", Endpoint.CHECKS: "check_degraded"}[endpoint]
         return matrix.outcomes[outcome].model_copy(update={"names_attempt": None, "breaker": None})
     if fault.harmless:
-        return _HARMLESS.get(endpoint, Expected(status=[200]))
+        told = DeliveryOutcome.DELIVERED if expected.told else None
+        return _HARMLESS.get(endpoint, Expected(status=[200])).model_copy(update={"told": told})
     found = [
         exception
         for exception in matrix.exceptions

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import httpx2
 
 from chammal_contracts.stages import BreakerState
 from tests.faults.exchange import Given
+from tests.faults.postgres import FILLED, Postgres
 from tests.faults.proxies import Proxies
 from tests.faults.service import HTTP, Service
 from tests.faults.stored_calls import fill, stored_id
@@ -38,7 +40,7 @@ class Scene:
         self.api = api
         self.gateway = gateway
         self.addresses = addresses
-        self._stored = count()
+        self._stored = count(1)
 
     def given(self, upstream: str) -> Given:
         """What is named to the api where that is the upstream with a fault."""
@@ -75,8 +77,8 @@ def name_of(name: str, labels: dict[str, str]) -> str:
     return f"{name}{{{inside}}}" if inside else name
 
 
-class CannotMount(Exception):
-    """There can be no full disk here."""
+class CannotBe(Exception):
+    """What this machine has no means for: a disk that can be full, or PostgreSQL."""
 
 
 class Mesh:
@@ -125,7 +127,10 @@ class Mesh:
             addresses = self.direct if direct else self.addresses
             if upstream in BACKENDS:
                 addresses = {**addresses, "llm-gateway": gateway.url}
-            api = self.make_api(addresses, impatient_with=upstream)
+            more = {}
+            if upstream == "database":
+                more["CHAMMAL_API_DATABASE_URL"] = self.database_url(direct=direct)
+            api = self.make_api(addresses, impatient_with=upstream, **more)
             self._known = len(self._services)
             self._scenes[upstream, direct] = Scene(api, gateway, addresses)
         return self._scenes[upstream, direct]
@@ -142,6 +147,26 @@ class Mesh:
         """Those that were made since it was asked last."""
         new, self._known = self._services[self._known :], len(self._services)
         return new
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """Running. Raises CannotBe where it is not installed."""
+        try:
+            made = Postgres()
+        except (FileNotFoundError, KeyError) as error:
+            raise CannotBe(str(error)) from error
+        self._stack.callback(made.close)
+        made.start()
+        made.wait_ready()
+        made.make(name=FILLED)
+        fill(self.folder / "filled-postgres", made.url(FILLED))
+        self._database_port = self.proxies.add_tcp("database", made.port)
+        return made
+
+    def database_url(self, *, direct: bool) -> str:
+        """Of a new one with calls that have ended."""
+        name = self.postgres.make(FILLED)
+        return self.postgres.url(name, None if direct else self._database_port)
 
     def close(self) -> None:
         self.proxies.heal()
@@ -194,7 +219,7 @@ class Mesh:
                 "CHAMMAL_API_WEBHOOK_URLS": addresses["webhook"],
                 "CHAMMAL_API_WEBHOOK_SECRET": SECRET,
                 "CHAMMAL_API_STORE_URLS": addresses["store"],
-                "CHAMMAL_API_DATA_DIR": str(self.data_folder()),
+                "CHAMMAL_API_DATABASE_SECONDS": "2",
                 "CHAMMAL_API_MIN_FREE_BYTES": "0",
                 "CHAMMAL_API_HEAL_FIRST_SECONDS": "2",
                 "CHAMMAL_API_HEAL_LONGEST_SECONDS": "2",
@@ -204,16 +229,17 @@ class Mesh:
                 "CHAMMAL_API_READY_CACHE_SECONDS": "0",
                 "CHAMMAL_API_BREAKER_FAILURES": "1",
                 "CHAMMAL_API_BREAKER_OPEN_SECONDS": "1",
+                **({} if "CHAMMAL_API_DATA_DIR" in more else {"CHAMMAL_API_DATA_DIR": str(self.data_folder())}),
                 **more,
             },
         )
 
-    def data_folder(self) -> Path:
+    def data_folder(self, folder: Path | None = None) -> Path:
         """Of one api, with calls that have ended."""
         if not self._filled.exists():
             fill(self._filled)
-        folder = Path(tempfile.mkdtemp(dir=self.folder)) / "data"
-        shutil.copytree(self._filled, folder)
+        folder = folder or Path(tempfile.mkdtemp(dir=self.folder))
+        shutil.copytree(self._filled, folder, dirs_exist_ok=True)
         return folder
 
     def _service(self, module: str, prefix: str, env: dict[str, str], ready_path: str = "/ready") -> Service:
@@ -228,13 +254,13 @@ class Mesh:
         return self._service("chammal_tts", "CHAMMAL_TTS", env, ready_path="/health")
 
     @contextmanager
-    def small_disk(self) -> Iterator[Path]:
-        """A file system of its own as a folder for temporary files. Raises CannotMount where only root may."""
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
+    def small_disk(self, folder: Path | None = None) -> Iterator[Path]:
+        """A file system of its own, at `folder` or at a new one. Raises CannotBe where only root may."""
+        folder = folder or Path(tempfile.mkdtemp(dir=self.folder))
         try:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise CannotMount(str(error)) from error
+            raise CannotBe(str(error)) from error
         try:
             yield folder
         finally:

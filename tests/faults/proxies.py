@@ -11,8 +11,13 @@ from chammal.faults.fault import Fault
 from chammal.faults.proxy import FaultProxy
 from tests.faults.service import free_port
 from tests.faults.stand_in import app
+from tests.faults.tcp_proxy import TcpProxy
 
 T = TypeVar("T")
+
+
+_LONG = 3600
+"""Seconds that an idle connection stays, so that no fault is met but those that are asked for."""
 
 
 class Proxies:
@@ -20,17 +25,26 @@ class Proxies:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._proxies: dict[str, FaultProxy] = {}
+        self._proxies: dict[str, FaultProxy | TcpProxy] = {}
         self.stand_in_port = free_port()
-        self._server = uvicorn.Server(uvicorn.Config(app, port=self.stand_in_port, log_level="error"))
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, port=self.stand_in_port, log_level="error", timeout_keep_alive=_LONG)
+        )
         self._serving = asyncio.run_coroutine_threadsafe(self._server.serve(), self._loop)
 
     def add(self, name: str, port: int) -> str:
         """The address of a new proxy before `port`."""
         proxy = FaultProxy(name, ("127.0.0.1", 0), ("127.0.0.1", port))
+        return f"http://127.0.0.1:{self._start(name, proxy)}"
+
+    def add_tcp(self, name: str, port: int) -> int:
+        """The port of a new proxy before what does not speak HTTP."""
+        return self._start(name, TcpProxy(("127.0.0.1", port)))
+
+    def _start(self, name: str, proxy: FaultProxy | TcpProxy) -> int:
         self._run(proxy.start())
         self._proxies[name] = proxy
-        return f"http://127.0.0.1:{proxy.port}"
+        return proxy.port
 
     def set(self, name: str, fault: Fault | None) -> None:
         async def change() -> None:

@@ -1,8 +1,10 @@
 """Runs the cells of one upstream and one fault."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chammal_api.calls.backlog import FRESH_SECONDS
 from chammal_contracts.stages import Stage
 from tests.faults import calls
 from tests.faults.endpoints import call
@@ -42,7 +44,9 @@ def _run(mesh: Mesh, stage: Staged, cell: Cell) -> Result:
     lines = len(scene.api.lines), len(scene.gateway.lines)
     stage.begin()
     try:
-        if cell.expected.counts:
+        if cell.upstream == "database" and cell.expected.not_ready:
+            time.sleep(FRESH_SECONDS)
+        if cell.expected.counts and cell.row.stage:
             call(_PROVOKING[cell.row.stage], url, padding=stage.padding)
         seen = call(cell.endpoint, url, given, padding=stage.padding)
     finally:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.conftest import chosen
 from tests.faults.matrix import Cell
-from tests.faults.mesh import CannotMount, Mesh
+from tests.faults.mesh import CannotBe, Mesh
 from tests.faults.run import Result, run_group
 
 pytestmark = [pytest.mark.faults, pytest.mark.model]
@@ -16,7 +16,7 @@ GROUPS = chosen()
 def test_what_a_fault_does_is_what_the_matrix_says(mesh: Mesh, results: list[Result], group: list[Cell]) -> None:
     try:
         outcomes = list(run_group(mesh, group))
-    except CannotMount as error:
+    except CannotBe as error:
         pytest.skip(str(error))
     results += outcomes
     wrong = [f"{outcome.cell.endpoint}: {'; '.join(outcome.wrong)}" for outcome in outcomes if outcome.wrong]

@@ -57,6 +57,8 @@ def differences(cell: Cell, seen: Seen) -> Iterator[str]:
 def is_fine(cell: Cell, seen: Seen) -> bool:
     """A whole answer where the cell allows one."""
     whole = seen.status in (200, 1000) and not (seen.hung or seen.cut or seen.unreadable or seen.error_event)
+    if whole and cell.expected.told:
+        whole = _told(Call.model_validate(seen.body).webhook) is DeliveryOutcome.DELIVERED
     return cell.expected.or_fine and whole and "chammal-degraded" not in seen.headers
 
 
