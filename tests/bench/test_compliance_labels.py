@@ -36,8 +36,11 @@ def test_every_element_is_shown_and_missed_often_enough_to_be_measured(element: 
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
-def test_every_element_is_shown_in_every_split(element: str) -> None:
-    assert {call.split for call in CALLS if call.labels[element].truth.positive} == set(Split)
+def test_every_element_is_shown_in_every_split_but_the_blind_ones_whose_authors_were_told_of_no_gap(
+    element: str,
+) -> None:
+    shown = {call.split for call in CALLS if call.labels[element].truth.positive}
+    assert shown >= {Split.DEV, Split.TEST, Split.FRESH}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.id)

@@ -27,7 +27,7 @@ def body(*texts: str, **more: Any) -> dict[str, Any]:
 
 
 def test_rules_alone_answer_at_once_when_no_model_is_asked_for(client: TestClient) -> None:
-    answer = client.post("/v1/checks", json=body("이 상품은 원금이 보장됩니다.", model=False))
+    answer = client.post("/v1/checks", json=body("이 상품은 무조건 이득이에요.", model=False))
     assert answer.status_code == 200
     result = CheckResult.model_validate_json(answer.content)
     assert result.status is CheckStatus.RULES_ONLY

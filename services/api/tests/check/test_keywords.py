@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chammal_api.check.keywords import run_rules
-from chammal_api.check.rules import RuleSet
+from chammal_api.check.rules import Negation, RuleSet
 from chammal_api.check.spoken import MAX_HITS
 from chammal_contracts.checks import ProductType, Verdict
 
@@ -226,6 +226,17 @@ def test_a_denial_in_another_clause_denies_nothing() -> None:
     assert small(rule, "a:보장되고 잃지 않습니다", polarity="must_not") == [["u0"]]
     assert small(rule, "a:보장됩니다. 하지 않습니다.", polarity="must_not") == [["u0"]]
     assert small(rule, "a:보장되지 않습니다", polarity="must_say") == [["u0"]]
+
+
+def test_a_sentence_that_reports_or_warns_claims_nothing_of_what_must_not_be_said() -> None:
+    def found(polarity: str, *said: str) -> int:
+        rules = one_rule({"any": ["보장"]}, polarity)
+        rules = rules.model_copy(update={"negation": Negation(unclaimed=("다는 {2}전화",))})
+        return len(run_rules(rules, call(*said))["X-1"].hits)
+
+    assert found("must_not", "a:보장된다는 그런 전화") == 0
+    assert found("must_not", "a:보장됩니다. 다는 전화") == 1
+    assert found("must_say", "a:보장된다는 그런 전화") == 1
 
 
 def test_an_utterance_that_denies_is_remembered_against_the_model() -> None:

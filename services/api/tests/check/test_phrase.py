@@ -19,6 +19,12 @@ def test_a_gap_is_as_long_as_it_says_and_no_longer() -> None:
     assert not found("원금 {3} 손실", "원금에 대한 큰 손실")
 
 
+def test_a_phrase_may_have_many_short_gaps_or_a_few_long_ones() -> None:
+    assert found("저희 {2} 업계 {2} 제일 {2} 싼 {2} 곳", "저희가 업계에서 제일 값싼 그 곳")
+    with pytest.raises(ValueError, match="too many or too long gaps"):
+        compile_phrase("저희 {20} 업계 {20} 제일 {20} 싼 {2} 곳")
+
+
 @pytest.mark.parametrize("text", ["연 3.5% 금리", "연 3 % 금리", "연 삼점오 프로 금리", "연 십이 퍼센트 금리"])
 def test_numbers_are_found_in_digits_and_as_they_are_spoken(text: str) -> None:
     assert found("연 # (%|프로|퍼센트)", text)
@@ -41,7 +47,8 @@ def test_a_number_without_its_unit_is_refused_for_it_is_found_within_words(phras
 
 
 @pytest.mark.parametrize(
-    "phrase", ["", "*", "#", "(가|)", "원금 (", "원금 (하나)", "a{0}b", "a{99}b", "가*나*다*라*마", "(a*|b)c", "a|b"]
+    "phrase",
+    ["", "*", "#", "(가|)", "원금 (", "원금 (하나)", "a{0}b", "a{99}b", "가{20}나{20}다{20}라{1}마", "(a*|b)c", "a|b"],
 )
 def test_a_phrase_that_is_wrong_is_refused(phrase: str) -> None:
     with pytest.raises(ValueError):

@@ -139,15 +139,15 @@ def test_a_part_that_is_missing_makes_it_partly_met_and_is_named() -> None:
     "finding",
     [
         said(),
-        said("nobody", quote="다른 회사보다 훨씬 좋아요"),
+        said("nobody", quote="다른 집 물건은 이만 못해요"),
         said("u0", quote="세상에서 제일 좋아요"),
-        said("u1", quote="다른 회사보다 훨씬 좋아요"),
-        said("u0", quote="훨"),
+        said("u1", quote="다른 집 물건은 이만 못해요"),
+        said("u0", quote="집"),
         said("u1"),
     ],
 )
 def test_a_claim_without_words_that_are_there_is_no_verdict_and_says_why(finding: ModelFinding) -> None:
-    request = call("a:다른 회사보다 훨씬 좋아요.", "c:정말요? 다른 회사는 별로예요?")
+    request = call("a:다른 집 물건은 이만 못해요.", "c:정말요?")
     found = element("SOL-02", request, Table({"SOL-02": finding}, default=NOT_SAID))
     assert found.verdict is Verdict.NOT_EVALUATED
     assert found.reason
@@ -156,10 +156,10 @@ def test_a_claim_without_words_that_are_there_is_no_verdict_and_says_why(finding
 
 
 def test_a_claim_with_words_that_are_there_is_a_suspicion() -> None:
-    request = call("a:다른 회사보다 훨씬 좋아요.")
-    found = element("SOL-02", request, Table({"SOL-02": said("u0", quote="다른회사보다, 훨씬 좋아요")}))
+    request = call("a:다른 집 물건은 이만 못해요.")
+    found = element("SOL-02", request, Table({"SOL-02": said("u0", quote="다른집, 물건은 이만 못해요")}))
     assert (found.verdict, found.judge) == (Verdict.SUSPECTED, Judge.MODEL)
-    assert found.evidence[0].quote == "다른 회사보다 훨씬 좋아요."
+    assert found.evidence[0].quote == "다른 집 물건은 이만 못해요."
 
 
 def test_the_model_is_not_believed_where_the_sentence_denies_it() -> None:

@@ -50,10 +50,13 @@ class _Call:
         self._cleared: dict[str, set[int]] = {}
         self._found: dict[tuple[str, ...], list[Span]] = {}
         self._rules: dict[str, list[tuple[KeywordRule, bool]]] = {}
+        self._unless: dict[str, tuple[str, ...]] = {}
         for signal in rules.signals:
             self._rules[signal.id] = [(signal, signal.negatable or False)]
         for element in rules.elements:
             own = [(rule, _negatable(rule, element)) for rule in element.rules]
+            if element.polarity is Polarity.MUST_NOT:
+                self._unless.update({rule.id: rules.negation.unclaimed for rule in element.rules})
             self._rules[element.id] = own
             self._rules.update({rule.id: [(rule, negatable)] for rule, negatable in own})
 
@@ -138,10 +141,11 @@ class _Call:
     def _kept(self, rule: KeywordRule, phrases: Sequence[str], negatable: bool) -> list[Span]:
         """Spans of the right speaker and place that nothing in their sentence denies."""
         kept = []
+        unless = (*(rule.unless or ()), *self._unless.get(rule.id, ()))
         for span in self._spoken.find(phrases):
             if not self._fits(rule.speaker, span) or (rule.in_first and span.utterance >= rule.in_first):
                 continue
-            if (negatable and self._denial.denies(span)) or (rule.unless and self._excepted(rule.unless, span)):
+            if (negatable and self._denial.denies(span)) or (unless and self._excepted(unless, span)):
                 self._clear(rule, (span,))
                 continue
             kept.append(span)
@@ -150,9 +154,9 @@ class _Call:
     def _clear(self, rule: KeywordRule, spans: Iterable[Span]) -> None:
         self._cleared.setdefault(rule.id, set()).update(span.utterance for span in spans)
 
-    def _excepted(self, phrases: Sequence[str], span: Span) -> bool:
+    def _excepted(self, phrases: tuple[str, ...], span: Span) -> bool:
         start, end = self._spoken.sentence_around(span)
-        return any(start <= other.start and other.end <= end for other in self._cached(tuple(phrases)))
+        return any(start <= other.start and other.end <= end for other in self._cached(phrases))
 
     def _fits(self, speaker: Speaker | None, span: Span) -> bool:
         return speaker is None or self._request.utterances[span.utterance].speaker in (speaker, Speaker.UNKNOWN)

@@ -18,8 +18,10 @@ from functools import lru_cache
 SENTENCE = "\n"
 """Ends a sentence in text that is made of letters."""
 MAX_GAP = 20
+MAX_WAYS = (MAX_GAP + 1) ** 3
+"""In which the gaps of a phrase may be filled: what one place in the text can cost."""
 _GAP = 6
-_MAX_GAPS = 3
+_MAX_WORDS = 80
 _NUMBER = r"(?:[0-9]{1,15}|[영공일이삼사오육륙칠팔구십백천만억조점]{1,12})"
 _TOKEN = re.compile(
     r"\((?P<group>[^()]*)\)|\{(?P<gap>\d{1,2})\}|(?P<star>\*)|(?P<one>[#^$])|(?P<literal>[^(){}*#^$|]+)"
@@ -54,7 +56,7 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
     """Raises ValueError with what is wrong."""
     parts: list[str] = []
     needles: tuple[str, ...] = ()
-    gaps = at = 0
+    at, ways = 0, 1
     while at < len(phrase):
         token = _TOKEN.match(phrase, at)
         if token is None:
@@ -68,8 +70,9 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
         elif token["one"] is not None:
             pattern, found = _ONE[token["one"]], ()
         else:
-            gaps += 1
-            pattern, found = _gap(phrase, token["gap"]), ()
+            letters = _gap(phrase, token["gap"])
+            ways *= letters + 1
+            pattern, found = rf"[^{SENTENCE}]{{0,{letters}}}?", ()
         parts.append(pattern)
         if found and (not needles or min(map(len, found)) > min(map(len, needles))):
             needles = found
@@ -77,21 +80,21 @@ def compile_phrase(phrase: str) -> CompiledPhrase:
         raise ValueError(f"phrase {phrase!r}: no word of it must be there")
     if _NUMBER_LAST.search(phrase):
         raise ValueError(f"phrase {phrase!r}: behind # must stand what is counted, since 이, 오 or 만 begin many words")
-    if gaps > _MAX_GAPS:
-        raise ValueError(f"phrase {phrase!r}: more than {_MAX_GAPS} gaps")
+    if ways > MAX_WAYS:
+        raise ValueError(f"phrase {phrase!r}: too many or too long gaps, which can be filled in {ways} ways")
     return CompiledPhrase(re.compile("".join(parts)), needles)
 
 
 def _group(phrase: str, group: str) -> tuple[str, tuple[str, ...]]:
     words = [letters_of(word) for word in group.split("|")]
-    if len(words) < 2 or len(words) > 40 or set(group) & set("*{#^$"):
-        raise ValueError(f"phrase {phrase!r}: ({group}) must be 2 to 40 plain words")
+    if len(words) < 2 or len(words) > _MAX_WORDS or set(group) & set("*{#^$"):
+        raise ValueError(f"phrase {phrase!r}: ({group}) must be 2 to {_MAX_WORDS} plain words")
     words.sort(key=len, reverse=True)
     return f"(?:{'|'.join(map(re.escape, words))})", tuple(words) if all(words) else ()
 
 
-def _gap(phrase: str, length: str | None) -> str:
+def _gap(phrase: str, length: str | None) -> int:
     most = _GAP if length is None else int(length)
     if not 1 <= most <= MAX_GAP:
         raise ValueError(f"phrase {phrase!r}: a gap is 1 to {MAX_GAP} letters")
-    return rf"[^{SENTENCE}]{{0,{most}}}?"
+    return most

@@ -203,6 +203,9 @@ class Negation(_Strict):
     before: tuple[Phrase, ...] = ()
     clause_ends: tuple[Phrase, ...] = ()
     """Endings that close a clause where the transcript has no punctuation."""
+    unclaimed: tuple[Phrase, ...] = ()
+    """Anywhere in a sentence they show that it reports, warns or wishes, so that nothing of what must not be said is
+    claimed in it."""
 
 
 class RuleSet(_Strict):
