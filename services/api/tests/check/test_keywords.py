@@ -155,6 +155,9 @@ def test_a_deposit_may_be_called_safe_for_that_is_what_it_is() -> None:
     [
         (INVESTMENT, "안녕하세요 참말증권 김상담입니다. 펀드 안내 드리려고 전화드렸습니다.", "TM-01"),
         (INVESTMENT, "앞으로 전화를 원치 않으시면 연락 금지를 요구하실 수 있습니다.", "TM-02"),
+        (INVESTMENT, "전화가 싫으시면 언제든 그만하라고 말씀하세요.", "TM-02"),
+        (LOAN, "한빛캐피탈인데요, 중고차 대출 넣으신 분 맞죠?", "TM-01"),
+        (INSURANCE, "그만두시면 낸 돈보다 적게 받으세요.", "EXP-04"),
         (INVESTMENT, "원금 손실이 발생할 수 있고 위험등급은 이 등급입니다.", "EXP-02"),
         (INVESTMENT, "수수료는 연 일 점 이 퍼센트입니다.", "EXP-03"),
         (INSURANCE, "보장 기간은 백 세까지입니다. 중도에 해지하시면 환급금이 적거나 없을 수 있습니다.", "EXP-04"),
