@@ -23,9 +23,7 @@ THREE = {"input": "첫 문장입니다. 둘째 문장입니다. 셋째 문장입
 @pytest.fixture
 def url(serve: Callable[[FastAPI], str], engine: Any, settings: TtsSettings) -> str:
     base = serve(create(settings, lambda _: engine))
-    for _ in range(2000):
-        if httpx2.get(f"{base}/ready").status_code == 200:
-            break
+    assert any(httpx2.get(f"{base}/ready").status_code == 200 for _ in range(2000))
     engine.begun.clear()
     engine.made.clear()
     engine.gated = True
@@ -86,7 +84,8 @@ def threads() -> int:
 def test_a_caller_that_goes_away_stops_the_synthesis(url: str, engine: Any) -> None:
     engine.allow(1)
     with httpx2.stream("POST", url, json=THREE, timeout=20) as answer:
-        next(answer.iter_raw())
+        chunks = answer.iter_raw()  # whose end would be the caller's leaving
+        assert next(chunks)
         begun(engine, 2)
     engine.gated = False
     assert spoken_again(url)
