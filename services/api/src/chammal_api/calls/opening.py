@@ -14,7 +14,7 @@ from chammal_api.calls.database import NOT_ANSWERING, Database, DatabaseTooNew
 from chammal_api.calls.desk import CallDesk
 from chammal_api.calls.events import CallNews
 from chammal_api.calls.flow import CallFlow
-from chammal_api.calls.healing import Closings, Healer, HealPolicy, Prognosis
+from chammal_api.calls.healing import Closings, Gate, Healer, HealPolicy, Prognosis
 from chammal_api.calls.intake import Allowed
 from chammal_api.calls.masking import mask_transcript
 from chammal_api.calls.recognition import Recogniser
@@ -109,12 +109,7 @@ async def open_calls(settings: ApiSettings, needs: Needs) -> AsyncIterator[CallD
             Retention(store, recordings, settings.keep_days).run,
         ]
         if settings.calls_at_once:
-            gates = {
-                Stage.STT: needs.stt.breaker,
-                Stage.ANALYSIS: needs.llm.breaker,
-                Stage.SUMMARY: needs.llm.breaker,
-            }
-            chores.append(Healer(store, flow, gates, policy, needs.closings).run)
+            chores.append(Healer(store, flow, _gates(needs), policy, needs.closings).run)
 
         async def begin() -> None:
             await database.open()
@@ -146,6 +141,11 @@ async def _work(begin: Chore, fault: str | None, chores: Iterable[Chore]) -> Non
     if told is not None:
         log.warning("the database of recorded calls is there")
     await asyncio.gather(*(chore() for chore in chores), return_exceptions=True)
+
+
+def _gates(needs: Needs) -> dict[Stage, Gate]:
+    stt, llm = needs.stt.breaker, needs.llm.breaker
+    return {Stage.STT: stt, Stage.ANALYSIS: llm, Stage.SUMMARY: llm}
 
 
 def _policy(settings: ApiSettings) -> HealPolicy:
