@@ -121,11 +121,16 @@ def _free_port() -> int:
 def compose() -> Compose:
     """`docker compose`, as it reads our files; no engine is asked yet."""
     _require(shutil.which("docker") and _succeeds("docker", "compose", "version"), "docker compose is not installed")
+    return project(PROJECT)
+
+
+def project(name: str) -> Compose:
+    """On ports of its own, so that several can be up."""
     api, prometheus = _free_port(), _free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     models = Path(os.environ.get("CHAMMAL_MODELS_DIR", "models"))
     environment = kept | {
-        "COMPOSE_PROJECT_NAME": PROJECT,
+        "COMPOSE_PROJECT_NAME": name,
         "CHAMMAL_MODELS_DIR": str(models if models.is_absolute() else (ROOT / models).resolve()),
         "CHAMMAL_API_PORT": str(api),
         "PROMETHEUS_PORT": str(prometheus),

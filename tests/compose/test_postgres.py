@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from tests.compose.conftest import Compose, _require, _succeeds, phase, until
+from tests.compose.conftest import Compose, _require, _succeeds, phase, project, until
 
 pytestmark = pytest.mark.compose
 
@@ -18,8 +18,8 @@ SOUND = {"file": ("call.wav", b"RIFF....WAVEfmt " + bytes(64))}
 @pytest.fixture(scope="module")
 def pair(compose: Compose) -> Iterator[Compose]:
     _require(_succeeds("docker", "version"), "no Docker engine answers")
-    own = {"COMPOSE_PROJECT_NAME": "chammal-test-postgres", "CHAMMAL_POSTGRES_PASSWORD": "a0b1c2"}
-    pair = replace(compose, environment=compose.environment | own)
+    pair = project("chammal-test-postgres")
+    pair = replace(pair, environment=pair.environment | {"CHAMMAL_POSTGRES_PASSWORD": "a0b1c2"})
     pair(*PROFILE, "down", "--volumes", "--remove-orphans", "--timeout=2")
     try:
         with phase("build the image of the api"):
