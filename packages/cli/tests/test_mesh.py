@@ -32,6 +32,16 @@ def test_the_services_are_told_each_others_addresses() -> None:
         assert program.env["CHAMMAL_LLM_LLAMACPP_URL"] == "http://127.0.0.1:9005"
 
 
+def test_every_program_listens_where_the_mesh_looks_for_it() -> None:
+    variables = {"stt": "STT", "tts": "TTS", "llm-gateway": "LLM", "api": "API", "llamacpp": "LLAMACPP"}
+    ports = {variable: 9101 + at for at, variable in enumerate(variables.values())}
+    settings = UpSettings.model_validate({f"{variable.lower()}_port": port for variable, port in ports.items()})
+    for program in programs(settings, embedded=True):
+        variable = variables[program.name]
+        assert program.env[f"CHAMMAL_{variable}_PORT"] == str(ports[variable])
+        assert program.address == f"http://127.0.0.1:{ports[variable]}"
+
+
 def test_without_the_embedded_model_neither_its_program_nor_its_address_is_there() -> None:
     mesh = programs(UpSettings(), embedded=False)
     assert [program.name for program in mesh] == ["api", "stt", "tts", "llm-gateway"]

@@ -44,6 +44,7 @@ def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
         "CHAMMAL_API_TTS_URL": _address(settings.tts_port),
     }
     if embedded:
+        common["CHAMMAL_LLAMACPP_PORT"] = str(settings.llamacpp_port)
         common["CHAMMAL_LLM_LLAMACPP_URL"] = _address(settings.llamacpp_port)
 
     def service(name: str, module: str, port: int, wave: int, ready_path: str = "/ready") -> Program:
