@@ -277,7 +277,8 @@ def _expected(
         return matrix.outcomes["analysis_degraded"].model_copy(update={"names_attempt": None, "breaker": None})
     if fault.harmless and row.last and endpoint in (Endpoint.CALL, Endpoint.CHECKS):
         outcome = {Endpoint.CALL: "call_degraded", Endpoint.CHECKS: "check_degraded"}[endpoint]
-        return matrix.outcomes[outcome].model_copy(update={"names_attempt": None, "breaker": None})
+        those_before_stay_away = {"names_attempt": None, "breaker": None, "heals": False}
+        return matrix.outcomes[outcome].model_copy(update=those_before_stay_away)
     if fault.harmless:
         told = DeliveryOutcome.DELIVERED if expected.told else None
         return _HARMLESS.get(endpoint, Expected(status=[200])).model_copy(update={"told": told})

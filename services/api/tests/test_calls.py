@@ -470,6 +470,22 @@ def test_a_database_that_does_not_answer_is_503_and_no_fault_of_ours(
         assert int(answer.headers["retry-after"]) > 0
 
 
+def test_who_was_refused_for_the_database_is_not_told_what_was_counted_before(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
+
+    office.sent()
+    assert office.desk is not None
+    monkeypatch.setattr(CallStore, "counts", fail)
+    office.ask(office.desk.backlog.counts)
+    monkeypatch.setattr(CallStore, "page", fail)
+    problem(office.client.get("/v1/calls"), 503, "database_unavailable")
+    with pytest.raises(OperationalError):
+        office.ask(office.desk.backlog.counts)
+
+
 def test_a_call_that_could_not_be_deleted_keeps_its_run(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise DatabaseAway("locked")

@@ -53,6 +53,15 @@ async def test_the_store_is_asked_once_a_while() -> None:
     assert store.asked == 2
 
 
+async def test_what_was_counted_is_not_believed_once_it_is_to_be_forgotten() -> None:
+    store = Store(0)
+    backlog = Backlog(store, max_queued=10, at_once=2, clock=lambda: 0.0)
+    await backlog.counts()
+    backlog.forget()
+    await backlog.counts()
+    assert store.asked == 2
+
+
 async def test_a_store_that_does_not_answer_is_waited_for_once_by_all_who_came_meanwhile() -> None:
     class Away:
         asked = 0

@@ -80,6 +80,10 @@ class Backlog:
                 _show(counts)
             return self._counts
 
+    def forget(self) -> None:
+        """Somebody else has met a store that does not answer: the next who asks is not told what was before."""
+        self._until = -math.inf
+
     def ended(self, seconds: float) -> None:
         """A call was analysed, which took so long."""
         self._call_seconds += _WEIGHT * (seconds - self._call_seconds)

@@ -57,6 +57,7 @@ class _Route(APIRoute):
             try:
                 return await handle(request)
             except NOT_ANSWERING as error:
+                state_of(request)["desk"].backlog.forget()
                 log.error("the database of calls does not answer: %s", getattr(error, "orig", error))
                 detail = "The database of calls does not answer. Nothing is lost or half done: send it again."
                 raise Problem(503, ErrorCode.DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "5"}) from error
