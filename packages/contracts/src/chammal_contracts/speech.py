@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from chammal_contracts.voice import Emotion
+
 
 class AudioFormat(StrEnum):
     WAV = "wav"
@@ -37,6 +39,8 @@ class SpeechRequest(BaseModel):
     """Semitones above the voice's own, or below it. Not OpenAI's, nor is what follows."""
     energy: float = Field(default=1.0, ge=0.25, le=4.0)
     """Loudness, as a factor of the samples. What would be too loud is limited."""
+    emotion: Emotion | None = None
+    """How the speaker sounds. It changes speed, pitch and energy, on top of what is asked for."""
 
 
 class VoiceCard(BaseModel):
