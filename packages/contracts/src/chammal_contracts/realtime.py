@@ -1,4 +1,4 @@
-"""Conversation over a WebSocket: the events that the server sends, by OpenAI's Realtime protocol (general availability).
+"""Conversation over a WebSocket: what the server sends, by OpenAI's Realtime protocol (general availability).
 
 What Chammal adds stands in fields named `chammal`, and in the event `chammal.stage`. Times of audio are milliseconds
 from the first sample that the session received. `realtime_client` has what the client sends.
