@@ -51,6 +51,11 @@ class TurnDetector:
     _heard: list[_Heard] = field(default_factory=list, init=False)
     _speaking: set[int] = field(default_factory=set, init=False)
 
+    @property
+    def speaking(self) -> bool:
+        """Or what was said has no text yet."""
+        return bool(self._speaking)
+
     def started(self, utterance: int) -> None:
         """Stop waiting: the turn goes on."""
         self._speaking.add(utterance)
