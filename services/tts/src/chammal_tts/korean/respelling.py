@@ -6,6 +6,8 @@ that the general rules give the standard pronunciation.
 
 import re
 
+from chammal_tts.korean.jamo import decompose
+
 _WORDS = {
     # 제29항: an added ㄴ
     "꽃잎": "꼰닙", "깻잎": "깬닙", "나뭇잎": "나문닙", "담요": "담뇨", "색연필": "생년필", "한여름": "한녀름",
@@ -42,7 +44,18 @@ _WORDS = {
 
 _WORD = re.compile(rf"(?<![가-힣])(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})")
 
-_SIX = re.compile("(?<=[십백천만])육")
+_NUMBERS = (
+    # 제29항: 십육, 스물여섯, 서른여덟
+    (re.compile("(?<=[십백천만])육"), "뉵"),
+    (re.compile("(?<=[열물])여(?=[섯덟])"), "려"),
+    (re.compile("(?<=[른흔쉰순든])여(?=[섯덟])"), "녀"),
+    # 제26항, and 소수점
+    (re.compile("(?<=[칠팔])십"), "씹"),
+    (re.compile("(?<=[영일이삼사오육칠팔구십백천만] )점(?= [영일이삼사오육칠팔구])"), "쩜"),
+)
+_AFTER_TEN = re.compile(r"(?<![가-힣])(열|여덟)( ?)([개권군건달대그접장조줄시살상봉벌병번배박방])")
+"""열 개, 열 시, 여덟 장: the counter is tense."""
+_TENSE = dict(zip("ㄱㄷㅂㅅㅈ", "ㄲㄸㅃㅆㅉ", strict=True))
 _ADNOMINAL = "할갈줄볼릴될올을낼일칠킬"
 _ENDINGS = (
     # 제27항: endings that begin with ㄹ, and a dependent noun after an adnominal ㄹ
@@ -58,7 +71,16 @@ _ENDINGS = (
 
 def respell(text: str) -> str:
     """`text` with the words of the table written as they sound."""
-    text = _WORD.sub(lambda match: _WORDS[match.group()], _SIX.sub("뉵", text))
+    text = _AFTER_TEN.sub(_tense, text)
+    for pattern, replacement in _NUMBERS:
+        text = pattern.sub(replacement, text)
+    text = _WORD.sub(lambda match: _WORDS[match.group()], text)
     for pattern, replacement in _ENDINGS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _tense(match: re.Match[str]) -> str:
+    counter = decompose(match[3])
+    counter.onset = _TENSE[counter.onset]
+    return f"{match[1]}{match[2]}{counter}"
