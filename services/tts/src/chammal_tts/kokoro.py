@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
 
-from chammal_tts.engine import Samples, Speech, Stop, Stopped, Utterance
+from chammal_tts.engine import Capabilities, Samples, Speech, Stop, Stopped, Utterance
 from chammal_tts.kokoro_letters import LETTERS
 from chammal_tts.phonemes import phonemes
 from chammal_tts.script import Language
+from chammal_tts.voices import Voice, find_voice
 
 SAMPLE_RATE = 24_000
 MAX_PHONEMES = 510
@@ -23,7 +24,7 @@ _MARGIN = int(0.03 * SAMPLE_RATE)
 class Kokoro:
     name = "kokoro"
     sample_rate = SAMPLE_RATE
-    languages = frozenset({Language.KO, Language.EN})
+    capabilities = Capabilities(languages=frozenset({Language.KO, Language.EN}), speeds=(0.5, 2.0))
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Reads `model.onnx` and `voices/*.bin` (float32 [510, 1, 256]) of `folder`. Takes about a second."""
@@ -38,6 +39,9 @@ class Kokoro:
         self._tokens_name = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
         self._styles = {path.stem: _read_style(path) for path in sorted((folder / "voices").glob("*.bin"))}
         self.voices = frozenset(self._styles)
+
+    def voice(self, name: str) -> Voice | None:
+        return find_voice(name, self.voices)
 
     def speak(self, utterance: Utterance, stop: Stop) -> Speech:
         sounds = phonemes(utterance.text)

@@ -14,9 +14,11 @@ import numpy as np
 
 from chammal_kit.deadline import Deadline
 from chammal_tts.encoders import Encoder
-from chammal_tts.engine import Engine, Speech, Stop, Stopped, Utterance
+from chammal_tts.engine import Engine, Samples, Stop, Stopped, Utterance
 from chammal_tts.metrics import REAL_TIME_FACTOR
+from chammal_tts.prosody import Prosody
 from chammal_tts.script import Piece
+from chammal_tts.shaping import OUTPUT_RATE, shaped
 from chammal_tts.voices import Voice
 from chammal_tts.work import Work
 
@@ -41,7 +43,7 @@ class Rendering:
         executor: Executor,
         encoder: Encoder,
         voice: Voice,
-        speed: float,
+        prosody: Prosody,
         deadline: Deadline,
         work: Work,
         waited: Callable[[float, bool], None] = lambda *_: None,
@@ -54,7 +56,8 @@ class Rendering:
         self._executor = executor
         self._encoder = encoder
         self._voice = voice
-        self._speed = speed
+        self._prosody = prosody
+        self._native, self._left = engine.capabilities.divided(prosody)
         self._deadline = deadline
         self._stop = Stop()
         self._encoding = threading.Lock()
@@ -106,17 +109,20 @@ class Rendering:
     def _make(self, piece: Piece) -> bytes:
         started = time.perf_counter()
         voice = self._voice.speaking(piece.language)
-        speech = self._engine.speak(Utterance(piece.text, piece.language, voice, self._speed), self._stop)
-        self._count(speech, piece, time.perf_counter() - started)
-        silence = np.zeros(int(piece.pause / self._speed * self._engine.sample_rate), np.float32)
+        native = self._native
+        utterance = Utterance(piece.text, piece.language, voice, native.speed, native.pitch, native.energy)
+        speech = self._engine.speak(utterance, self._stop)
+        samples = shaped(speech.samples, self._engine.sample_rate, self._left)
+        self._count(samples, speech.units, piece, time.perf_counter() - started)
+        silence = np.zeros(int(piece.pause / self._prosody.speed * OUTPUT_RATE), np.float32)
         with self._encoding:
             if self._done:
                 raise Stopped
-            return self._encoder.encode(np.concatenate((speech.samples, silence)))
+            return self._encoder.encode(np.concatenate((samples, silence)))
 
-    def _count(self, speech: Speech, piece: Piece, seconds: float) -> None:
-        audio_seconds = speech.samples.size / self._engine.sample_rate
-        self.usage.phonemes += speech.units
+    def _count(self, samples: Samples, units: int, piece: Piece, seconds: float) -> None:
+        audio_seconds = samples.size / OUTPUT_RATE
+        self.usage.phonemes += units
         self.usage.frames += round(audio_seconds / _FRAME_SECONDS)
         if audio_seconds:
             REAL_TIME_FACTOR.labels(piece.language).observe(seconds / audio_seconds)

@@ -18,12 +18,16 @@ from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.limiter import Permit
 from chammal_kit.problems import Problem
 from chammal_tts.encoders import MEDIA_TYPES, make_encoder
+from chammal_tts.engine import Engine
+from chammal_tts.instructions import prosody_of
 from chammal_tts.metrics import FIRST_AUDIO_SECONDS, REQUESTS, Outcome
+from chammal_tts.prosody import Prosody
 from chammal_tts.rendering import Rendering
 from chammal_tts.responses import SpeechResponse, audio_body, sse_body
 from chammal_tts.script import Language, Piece, script
+from chammal_tts.shaping import OUTPUT_RATE
 from chammal_tts.state import TtsState
-from chammal_tts.voices import ALIASES, Voice, find_voice, voice_names
+from chammal_tts.voices import ALIASES, Voice, voice_names
 from chammal_tts.work import EngineHung
 
 _BYTES_A_CHARACTER = 12
@@ -146,12 +150,11 @@ async def _speak(asked: SpeechRequest, request: Request, state: TtsState, starte
     _check_model(asked.model)
     pieces = _script(asked, state.settings.max_characters)
     engine = state.loading.engine()
-    voice = _voice(asked.voice, engine.voices)
+    voice = _voice(asked.voice, engine)
     deadline = _deadline(state.settings.request_seconds)
-    encoder = make_encoder(asked.response_format, engine.sample_rate)
-    rendering = Rendering(
-        engine, state.executor, encoder, voice, asked.speed, deadline, state.work, state.limiter.waited
-    )
+    encoder = make_encoder(asked.response_format, OUTPUT_RATE)
+    prosody = Prosody(asked.speed, asked.pitch, asked.energy).also(prosody_of(asked.instructions, asked.emotion))
+    rendering = Rendering(engine, state.executor, encoder, voice, prosody, deadline, state.work, state.limiter.waited)
     chunks = rendering.chunks(pieces)
     try:
         first = await unless_disconnected(request.receive, _first(chunks))
@@ -202,10 +205,10 @@ def _script(asked: SpeechRequest, limit: int) -> list[Piece]:
     return pieces
 
 
-def _voice(name: str, available: frozenset[str]) -> Voice:
-    voice = find_voice(name, available)
+def _voice(name: str, engine: Engine) -> Voice:
+    voice = engine.voice(name)
     if voice is None:
-        names = voice_names(available)
+        names = voice_names(engine.voices)
         raise Problem(
             404, ErrorCode.VOICE_NOT_FOUND, f"There is no voice {name!r}; there are: {', '.join(names)}.", voices=names
         )

@@ -25,6 +25,9 @@ ALIASES: Mapping[str, tuple[str, str]] = {
 """English voice, Korean voice. Kokoro has no Korean voice of its own: whisper understands these two best."""
 
 
+DEFAULT = "alloy"
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     name: str
