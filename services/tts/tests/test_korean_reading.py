@@ -95,3 +95,10 @@ def test_what_is_not_hangul_is_written_out(written: str, read: str) -> None:
 
 def test_a_number_beyond_all_words_is_read_digit_by_digit() -> None:
     assert read_korean("9" * 30) == "구" * 30
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, "0" * 5000, "1," * 2000, "1~" * 2000, "1/" * 2000, "1." * 2000, "$" * 2000]
+)
+def test_anything_can_be_read(text: str) -> None:
+    assert not any(char.isdigit() for char in read_korean(text))

@@ -139,7 +139,7 @@ _STEPS: tuple[tuple[re.Pattern[str], _Replace], ...] = (
     ),
     (re.compile(rf"([₩¥])\s?({_NUMBER})"), lambda m: f"{m[2]} {_SIGNS[m[1]]}"),
     (re.compile(r"(?<![\w.])(\d{2,3}|\d+\.\d+)(K|M|B|bn)\b"), lambda m: f"{m[1]} {_SCALES[m[2]]}"),
-    (re.compile(rf"({_NUMBER})\s?({_UNIT})(?![A-Za-z0-9])"), _unit),
+    (re.compile(rf"(?<![\d.,])({_NUMBER})\s?({_UNIT})(?![A-Za-z0-9])"), _unit),
     (
         re.compile(rf"\b({_BEFORE_ROMAN}) ({'|'.join(sorted(_ROMAN, key=len, reverse=True))})\b"),
         lambda m: f"{m[1]} {_ROMAN[m[2]]}",

@@ -5,6 +5,8 @@ import re
 from chammal_tts.korean.numerals import LARGEST, decimals, digits, sino
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+START = r"(?<![\d.,])"
+"""Before NUMBER where something has to follow it: without, a long row of digits is tried from each of them."""
 UNITS = {
     "%p": "퍼센트 포인트", "%": "퍼센트", "‰": "퍼밀", "km": "킬로미터", "cm": "센티미터", "mm": "밀리미터",
     "km2": "제곱킬로미터", "cm2": "제곱센티미터", "m2": "제곱미터", "m3": "세제곱미터", "m": "미터", "nm": "나노미터",
@@ -26,7 +28,7 @@ _SCALES = {"K": 10**3, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 def number(text: str) -> str:
     """`text` is of NUMBER. With a leading zero, or beyond all words, digit by digit."""
     whole, _, fraction = text.replace(",", "").partition(".")
-    plain = (len(whole) > 1 and whole.startswith("0")) or int(whole) > LARGEST
+    plain = (len(whole) > 1 and whole.startswith("0")) or len(whole) > len(str(LARGEST))
     return (digits(whole) if plain else sino(int(whole))) + (f" 점 {decimals(fraction)}" if fraction else "")
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from chammal_tts.korean.amounts import CODES, MONEY, NUMBER, UNIT, UNITS, money, number
+from chammal_tts.korean.amounts import CODES, MONEY, NUMBER, START, UNIT, UNITS, money, number
 from chammal_tts.korean.counters import COUNTERS, counted
 from chammal_tts.korean.latin import read_latin, read_mixed
 from chammal_tts.korean.numerals import digits, native, sino
@@ -106,12 +106,12 @@ _STEPS: tuple[_Step, ...] = (
     _sub(r"(?<=\d) ?[xX] ?(?=\d)", " 곱하기 "),
     # Amounts
     _sub(rf"([₩$€£¥]) ?({NUMBER})([조억만천백]+|[KkMBT](?![A-Za-z]))?(?: ?원)?", money),
-    _sub(rf"({NUMBER}) ?¢", lambda m: number(m[1]) + MONEY["¢"]),
+    _sub(rf"{START}({NUMBER}) ?¢", lambda m: number(m[1]) + MONEY["¢"]),
     _sub(rf"(?<![A-Za-z])({'|'.join(CODES)}) ?({NUMBER})", lambda m: number(m[2]) + CODES[m[1]]),
-    _sub(rf"({NUMBER}) ?({'|'.join(CODES)})(?![A-Za-z])", lambda m: number(m[1]) + CODES[m[2]]),
+    _sub(rf"{START}({NUMBER}) ?({'|'.join(CODES)})(?![A-Za-z])", lambda m: number(m[1]) + CODES[m[2]]),
     read_mixed,
-    _sub(rf"(?:시속 ?)?({NUMBER}) ?km/h(?![A-Za-z])", lambda m: f"시속 {number(m[1])}킬로미터"),
-    _sub(rf"(?:초속 ?)?({NUMBER}) ?m/s(?![A-Za-z])", lambda m: f"초속 {number(m[1])}미터"),
+    _sub(rf"(?:시속 ?)?{START}({NUMBER}) ?km/h(?![A-Za-z])", lambda m: f"시속 {number(m[1])}킬로미터"),
+    _sub(rf"(?:초속 ?)?{START}({NUMBER}) ?m/s(?![A-Za-z])", lambda m: f"초속 {number(m[1])}미터"),
     _sub(rf"(?<=\d) ?({UNIT})(?![A-Za-z\d])", lambda m: UNITS[m[1]]),
     _sub(r"(?<!\d)(1[0-2]|0?[1-9])월", lambda m: _month(int(m[1]))),
     _sub(
