@@ -128,10 +128,10 @@ class Floor:
 
     def clear(self) -> None:
         if self._turns or self._unlistened:
-            self._close().discarded = True
-            if self._hearing.lost is not None:
-                self._turns[-1].sealed = True
-                self._settle()
+            turn = self._close()
+            turn.discarded = True
+            turn.sealed = self._hearing.lost is not None
+            self._settle()
         self._put(AudioCleared())
 
     def take(self, event: HearingEvent) -> None:
@@ -162,8 +162,8 @@ class Floor:
             turn.wait_no_more()
 
     def _close(self) -> PersonsTurn:
-        """The turn at hand, which ends here."""
-        turn = self._open()
+        """The turn at hand, which ends here. What stt says before it answers the commit is still of it."""
+        turn = self._turns[-1] if self._turns and not self._turns[-1].committed else self._new()
         turn.wait_no_more()
         turn.committed = True
         self._unlistened = 0.0
@@ -174,9 +174,9 @@ class Floor:
 
     def _open(self) -> PersonsTurn:
         """The first to which something may come."""
-        for turn in self._turns:
-            if not turn.sealed:
-                return turn
+        return next((turn for turn in self._turns if not turn.sealed), None) or self._new()
+
+    def _new(self) -> PersonsTurn:
         turn = PersonsTurn(TurnDetector(self._patience()))
         self._turns.append(turn)
         return turn

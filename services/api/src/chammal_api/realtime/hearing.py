@@ -73,6 +73,14 @@ class _Audio:
     data: bytes
     seconds: float
 
+    def cut(self, seconds: float) -> "tuple[_Audio, _Audio | None]":
+        """Between two samples, whatever their size."""
+        at = int(len(self.data) * seconds / self.seconds) // 2 * 2
+        if at >= len(self.data):
+            return self, None
+        before = self.seconds * at / len(self.data)
+        return _Audio(self.data[:at], before), _Audio(self.data[at:], self.seconds - before)
+
 
 class _Gone(Exception):
     """The stream ended, and not because we wanted it."""
@@ -151,7 +159,7 @@ class Hearing:
             while self._queue and isinstance(start := self._queue[0], Start):
                 self._start = start
                 self._queue.popleft()
-            if self._queue:
+            if self._queue or self._lost is not None:  # it is told when stt is back, also to who is silent
                 return
             await self._until_stirred()
 
@@ -196,9 +204,13 @@ class Hearing:
             if isinstance(oldest, Start):
                 self._start = oldest
             elif isinstance(oldest, _Audio):
-                self._pass(oldest)
-                self._lost_seconds += oldest.seconds
-                LOST_AUDIO.inc(oldest.seconds)
+                lost, kept = oldest.cut(self._queued - _KEPT_SECONDS)
+                self._pass(lost)
+                self._lost_seconds += lost.seconds
+                LOST_AUDIO.inc(lost.seconds)
+                if kept is not None:
+                    self._queue.appendleft(kept)
+                    return
 
     def found(self) -> None:
         """stt takes audio."""

@@ -127,7 +127,7 @@ class RealtimeSession:
         sending = asyncio.create_task(self._outbox.run())
         reading = asyncio.create_task(self._read())
         hearing = asyncio.create_task(self._hearing.run())
-        watching = asyncio.create_task(self._watch(reading))
+        watching = asyncio.create_task(self._watch())
         working = (reading, hearing, watching)
         try:
             done, _ = await asyncio.wait((sending, *working), return_when=asyncio.FIRST_COMPLETED)
@@ -161,7 +161,8 @@ class RealtimeSession:
             message = await self._wire.receive()
             await allowance.take(len(message))
             await self._outbox.room_for_answers()
-            await self._take(message)
+            if not self._told_to_end.is_set():
+                await self._take(message)
 
     async def _take(self, message: str | bytes) -> None:
         event: ClientEvent | None = None
@@ -250,12 +251,12 @@ class RealtimeSession:
 
     def _on_turn(self, heard: Heard, answer: bool) -> None:
         self._stirred = self._loop.time()
-        if answer:
+        if answer and not self._told_to_end.is_set():
             self._replies.answer(heard, ResponseConfig.of(self._session, self._conversation.id))
         else:
             self._replies.hear(heard)
 
-    async def _watch(self, reading: "asyncio.Task[Ending]") -> Ending:
+    async def _watch(self) -> Ending:
         """Returns when the session has to end."""
         settings = self._settings
         ends = self._began + settings.realtime_session_seconds
@@ -271,7 +272,6 @@ class RealtimeSession:
                     await self._told_to_end.wait()
             except TimeoutError:
                 continue
-        reading.cancel()
         try:
             async with asyncio.timeout(settings.shutdown_seconds / 2):
                 await self._replies.finish()
