@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,10 +120,9 @@ class Page:
                     raise
 
     def text(self, selector: str) -> str:
-        return str(
-            self.wait(f"document.querySelector({json.dumps(selector)})")
-            and self.run(f"document.querySelector({json.dumps(selector)}).innerText")
-        )
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.wait(f"{found} !== null")
+        return str(self.run(f"{found}.innerText"))
 
     def shows(self, text: str, selector: str = "body") -> None:
         try:
@@ -196,11 +195,20 @@ class Page:
         return [one["request"]["url"] for one in sent]
 
 
+def speaking(recording: Path) -> tuple[str, ...]:
+    """Flags for a microphone that hears this WAV file over and over, and that nobody forbids."""
+    return (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording}",
+    )
+
+
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, more: Sequence[str] = ()) -> Iterator[Browser]:
     assert CHROMIUM is not None
     process = subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+        [CHROMIUM, *FLAGS, *more, f"--user-data-dir={folder}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

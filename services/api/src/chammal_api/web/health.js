@@ -1,0 +1,55 @@
+// What is amiss in the conversation, one banner for each cause, until it is mended.
+
+import { bannerNode, reason, why } from "./banners.js";
+import { announce, fill, h } from "./dom.js";
+import { t } from "./language.js";
+
+const LACKING = new Set(["degraded", "dummy"]);
+const ALSO_SAID = { response_cancel_not_active: true };
+
+export class Health {
+  constructor() {
+    this.node = h("div", { class: "banners", "aria-live": "polite" });
+    this.found = new Map(); // cause → what gives its banner in the language of now
+  }
+
+  clear() {
+    this.found.clear();
+    this.draw();
+  }
+
+  told(event) {
+    if (event.type === "error") this.#error(event.error);
+    else if (event.type === "chammal.stage") this.#stage(event.stage, event.lost_audio_ms);
+    else if (event.type.endsWith("input_audio_transcription.failed") && event.error.chammal) this.#stage(event.error.chammal);
+    else for (const report of event.chammal?.stages ?? event.response?.chammal?.stages ?? []) this.#stage(report);
+  }
+
+  /** A trouble of the page's own; `parts` null when it is over. */
+  troubled(name, parts = {}) {
+    if (parts === null) this.found.delete(name);
+    else this.found.set(name, () => ({ tone: "caution", lines: [t(`talk.${name}`, parts), why(parts.reason)] }));
+    this.draw();
+  }
+
+  draw() {
+    const shown = [...this.found.values()].map((make) => bannerNode(make()));
+    const text = (nodes) => nodes.map((node) => node.textContent).join("\n");
+    if (text(shown) !== text([...this.node.children])) fill(this.node, ...shown); // else it would be read out again
+  }
+
+  #error(error) {
+    if (ALSO_SAID[error.code]) return;
+    if (error.chammal) this.#stage(error.chammal);
+    else this.troubled("error", { reason: error.message });
+  }
+
+  #stage(report, lost = 0) {
+    const cause = `stage.${report.stage}`;
+    if (LACKING.has(report.status)) {
+      this.found.set(cause, () => ({ tone: report.status === "dummy" ? "danger" : "caution", lines: [t(`talk.banner.${report.stage}.${report.status}`), why(reason(report))] }));
+    } else if (this.found.delete(cause)) announce(t("talk.back", { stage: t(`stage.${report.stage}`) }));
+    if (lost > 0) this.troubled("lost", { seconds: (lost / 1000).toFixed(1) });
+    this.draw();
+  }
+}

@@ -1,0 +1,54 @@
+// Where the time of this turn went, from the end of the person's speech to the first sound of the reply.
+
+import { stageMarks } from "./badges.js";
+import { fill, h } from "./dom.js";
+import { named, t } from "./language.js";
+
+const WHOLE = "total";
+const seconds = (value) => t("talk.seconds", { n: value.toFixed(2) });
+
+export class Timings {
+  constructor() {
+    this.node = h("section", { class: "card" });
+    this.clear();
+  }
+
+  clear() {
+    this.turn = { hearing: null, reply: null, felt: null };
+    this.draw();
+  }
+
+  told(event) {
+    if (event.type === "input_audio_buffer.speech_started") this.turn = { hearing: null, reply: null, felt: null };
+    else if (event.type === "conversation.item.input_audio_transcription.completed" && event.chammal) this.turn.hearing = event.chammal;
+    else if (event.type === "response.done" && event.response.chammal) this.turn.reply = event.response.chammal;
+    else return;
+    this.draw();
+  }
+
+  felt(value) {
+    this.turn.felt = value;
+    this.draw();
+  }
+
+  draw() {
+    const { hearing, reply, felt } = this.turn;
+    const parts = Object.entries({ ...hearing?.seconds, ...reply?.seconds }).filter(([name]) => name !== WHOLE);
+    const longest = Math.max(0.001, ...parts.map(([, value]) => value));
+    const reports = [...(hearing?.stages ?? []), ...(reply?.stages ?? [])];
+    const stages = [...new Set(reports.map((report) => report.stage))];
+    fill(this.node, h("h2", null, t("talk.turn")),
+      !parts.length && felt === null && h("p", { class: "faint" }, t("talk.turn.none")),
+      stageMarks(reports, stages),
+      parts.length > 0 && h("dl", { class: "timings" }, ...parts.flatMap(([name, value]) => [h("dt", null, named("talk.part", name)), bar(value, value / longest)])),
+      (felt !== null || reply?.seconds[WHOLE] !== undefined) && h("p", { class: "felt" }, t("talk.felt"), h("strong", null, seconds(felt ?? reply.seconds[WHOLE]))),
+      felt === null && reply?.seconds[WHOLE] !== undefined && h("p", { class: "faint" }, t("talk.felt.mesh")),
+      reply?.left_out > 0 && h("p", { class: "faint" }, t("talk.left_out", { n: reply.left_out })));
+  }
+}
+
+function bar(value, share) {
+  const shown = h("span", { class: "bar", "aria-hidden": "true" });
+  shown.style.setProperty("--share", share);
+  return h("dd", null, shown, seconds(value));
+}
