@@ -1,0 +1,120 @@
+"""`python -m bench.conversation`: writes bench/results/conversation.md.
+
+The language model is a stand-in that writes at the pace of a real one, so that all sides get the same words at the same
+pace; recognition and speech are real, and the same models on every side. `--quick` is a look at whether it works.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench.conversation import barge_in, document, idle, overhead
+from bench.conversation.document import Figures
+from bench.conversation.said import Said, enquiries
+from bench.conversation.services import StandInProcess, mesh, pipecat_bot, stand_ins
+from bench.conversation.turns import Chammal, OneAfterAnother, Pipecat, Side, Turn
+from bench.mesh import Mesh
+from bench.stt import machine
+from bench.stt.audio import Library
+from bench.stt.run import report
+from bench.stt.sides import ROOT, SideMissing
+
+RESULTS = ROOT / "bench" / "results" / "conversation.md"
+IDLE_SECONDS = 30.0
+
+
+def main() -> None:
+    arguments = parse()
+    cores = machine.use_cores(2)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        said = enquiries(Library(arguments.audio, folder), arguments.turns)
+        stages = stack.enter_context(stand_ins(folder))
+        figures = Figures(machine.description(len(cores)), [one.clip for one in said])
+        with mesh(folder / "toned", stages, real_speech=False) as toned:
+            Chammal(toned.url("api")).turn(said[0])
+            figures.overheads = overhead.measure(toned.url("api"), stages, said)
+            report(f"overhead: {[round(one.added, 4) for one in figures.overheads]}")
+            interruptions = said[: arguments.barge_ins + 1]
+            figures.barge_ins = barge_in.measure(toned.url("api"), stages, interruptions)
+            report(f"barge-in: {figures.barge_ins}")
+            seconds = 5.0 if arguments.quick else IDLE_SECONDS
+            figures.idle = idle.share_of_a_core(toned, seconds, open_microphones=False)
+            figures.listening = idle.share_of_a_core(toned, seconds, open_microphones=True)
+            report(f"idle: {figures.idle}, listening: {figures.listening}")
+        with (
+            mesh(folder / "real", stages, real_speech=True) as real,
+            peers(arguments, folder, stages, real, figures) as others,
+        ):
+            figures.turns = compare(real, folder, said, others, arguments.rounds)
+    text = document.write(figures)
+    print(text)
+    if not arguments.quick:
+        RESULTS.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def peers(
+    arguments: argparse.Namespace, folder: Path, stages: StandInProcess, real: Mesh, figures: Figures
+) -> Iterator[list[Side]]:
+    """Those that run here."""
+    with ExitStack() as stack:
+        found: list[Side] = []
+        if not arguments.no_peer:
+            model = arguments.models_dir.resolve() / "whisper-base"
+            try:
+                ports = {
+                    language: stack.enter_context(pipecat_bot(folder, model, language, stages.url, real.url("tts")))
+                    for language in sorted({clip.language for clip in figures.clips})
+                }
+                found.append(Pipecat(ports))
+            except (SideMissing, RuntimeError) as missing:
+                figures.missing.append(str(missing))
+                report(str(missing))
+        yield found
+
+
+def compare(real: Mesh, folder: Path, said: list[Said], others: list[Side], rounds: int) -> dict[str, list[Turn]]:
+    """Side after side for each thing said, so that a slow minute meets all of them."""
+    ours = Chammal(real.url("api"))
+    warm = ours.turn(said[0])
+    sides: list[Side] = [ours, OneAfterAnother(real, folder, warm.parts["silence"]), *others]
+    for side in sides[1:]:
+        side.turn(said[0])
+    turns: dict[str, list[Turn]] = {side.name: [] for side in sides}
+    for _ in range(rounds):
+        for one in said:
+            for side in sides:
+                try:
+                    turn = side.turn(one)
+                except (RuntimeError, TimeoutError) as error:
+                    if side is ours:
+                        raise
+                    turn = Turn(one.name, float("nan"))
+                    report(f"{side.name}: {error}")
+                turns[side.name].append(turn)
+                report(f"{one.name}: {side.name}: {turn.first_audio:.2f} s {turn.parts} {turn.heard}")
+    return turns
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.conversation", description=__doc__)
+    audio = os.environ.get("CHAMMAL_TEST_AUDIO") or ROOT.parent / "shared" / "audio"
+    parser.add_argument("--audio", type=Path, default=Path(audio))
+    parser.add_argument("--models-dir", type=Path, default=Path(os.environ.get("CHAMMAL_MODELS_DIR", "models")))
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--barge-ins", type=int, default=6)
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.turns, arguments.rounds, arguments.barge_ins = 2, 1, 1
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
