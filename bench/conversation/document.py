@@ -61,10 +61,11 @@ def _said(figures: Figures) -> str:
     korean = sum(clip.language == "ko" for clip in figures.clips)
     return (
         f"{len(figures.clips)} recorded enquiries ({korean} Korean, {len(figures.clips) - korean} English) are spoken "
-        "at the pace of speech, each into a new session with default settings; the microphone stays open. Whisper base "
-        f"and Kokoro are real, and the same on every side. The language model is a stand-in: {FIRST_TOKEN_SECONDS:g} s to "
-        f"the first token, then {TOKENS_PER_SECOND:g} tokens/s, as Qwen2.5 1.5B under llama.cpp; it writes the same three "
-        "or four sentences for all sides, and takes no processor time from recognition and speech."
+        "at the pace of speech, each into a new session with default settings; the microphone stays open. "
+        "Whisper base and Kokoro are real, and the same on every side. The language model is a stand-in: "
+        f"{FIRST_TOKEN_SECONDS:g} s to the first token, then {TOKENS_PER_SECOND:g} tokens/s, as Qwen2.5 1.5B under "
+        "llama.cpp; it writes the same three or four sentences for all sides, and takes no processor time from "
+        "recognition and speech."
     )
 
 
@@ -82,11 +83,12 @@ def _sides(figures: Figures) -> Iterator[str]:
         rows.append(row)
     yield table(["side", "answered", "first audio after the last sound, s", "÷ ours", "its text is known, s"], rows)
     yield (
-        f"Median (lowest–highest); the ratio is the median over single turns. `{OneAfterAnother.name}`: the same "
-        "services by REST, without overlap: after the same silence as ours the recording is transcribed, then the whole reply "
-        f"written, then all of it spoken. `{Pipecat.name}`: a bot as its examples make one, with its own turn "
-        "detection (Silero and its smart-turn model), faster-whisper in its process with the same weights and int8, and our "
-        "stand-in and our tts by its OpenAI clients."
+        "Median (lowest–highest); the ratio is the median over single turns. "
+        f"`{OneAfterAnother.name}`: the same services by REST, without overlap: after the same silence as ours the "
+        "recording is transcribed, then the whole reply written, then all of it spoken. "
+        f"`{Pipecat.name}`: a bot as its examples make one, with its own turn detection (Silero and its smart-turn "
+        "model), faster-whisper in its process with the same weights and int8, and our stand-in and our tts by its "
+        "OpenAI clients."
     )
     bars = []
     for name, limit in ((OneAfterAnother.name, 2.0), (Pipecat.name, 1.0)):
