@@ -51,6 +51,25 @@ def test_verbose_json_has_words_when_asked(server, jfk: bytes) -> None:
     assert all(0 <= word.start <= word.end <= 11.0 for word in transcription.words)
 
 
+def test_each_segment_says_how_it_was_said_when_asked(server, audio: Path) -> None:
+    call = (audio / "ko_call_two_channel_8k.wav").read_bytes()
+    fields = {"response_format": "verbose_json", "language": "ko", "channels": "split", "include[]": "voice"}
+    transcription = Transcription.model_validate_json(server.post("call.wav", call, **fields).content)
+    agent = [one.voice for one in transcription.segments if one.speaker == "agent" and one.voice is not None]
+    customer = [one.voice for one in transcription.segments if one.speaker == "customer" and one.voice is not None]
+    assert len(agent) + len(customer) == len(transcription.segments)
+    assert {voice.baseline for voice in agent} == {len(agent)}
+    assert all(160 < voice.measured.f0_hz < 230 for voice in agent)  # one woman reads
+    assert all(3 < (voice.measured.syllables_per_second or 0) < 10 for voice in agent)
+    pitches = [voice.measured.f0_hz for voice in customer]
+    assert min(pitches) < 130 < 190 < max(pitches)  # a man and a woman ask
+
+
+def test_who_does_not_ask_for_voices_gets_openais_segments(server, jfk: bytes) -> None:
+    segments = server.post("jfk.flac", jfk, response_format="verbose_json", language="en").json()["segments"]
+    assert not {"voice", "voice_missing"} & set(segments[0])
+
+
 def test_subtitles_are_timed(server, jfk: bytes) -> None:
     srt = server.post("jfk.flac", jfk, response_format="srt", language="en").text
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:1\d,\d{3}\nAnd so", srt)

@@ -31,6 +31,8 @@ class VoiceMissing(StrEnum):
 
     TOO_SHORT = "too_short"
     """Too little speech to measure."""
+    NO_TEXT = "no_text"
+    """Nothing that was written of it can be believed: it may be no speech at all."""
     FAILED = "failed"
     """The measurement failed; the service's log has the cause. The text is not affected."""
 
@@ -63,6 +65,6 @@ class Voice(BaseModel):
     """When false, 150 Hz and 25 Hz were assumed, and energy decided."""
     measured: VoiceFeatures
     adapted: VoiceFeatures
-    """What the rules saw: `measured`, moved towards a usual voice by how this speaker's voice usually is."""
+    """What the rules saw: `measured`, moved towards a usual voice by how this language and this speaker usually are."""
     baseline: int = Field(ge=0)
     """Utterances that the speaker's usual voice was taken from; 0 adapts nothing."""
