@@ -75,6 +75,11 @@ class Conversation:
     def items(self) -> list[Item]:
         return [entry.item for entry in self._entries]
 
+    @property
+    def last_words(self) -> str:
+        """Of the person."""
+        return next((entry.text for entry in reversed(self._entries) if entry.item.role == "user"), "")
+
     def retrieve(self, item_id: str) -> Entry:
         """Raises ConversationError."""
         for entry in reversed(self._entries):

@@ -174,16 +174,16 @@ class Response:
         if self._outcome.error is not None:
             await self._tell(self._outcome.report, self._outcome.error)
         if not self.written:
-            await self._words(apology(self._language(told.messages[-1]["content"])))
+            await self._words(apology(self._language()))
             if self._entry is not None:
                 self._entry.real = False
         if self._speaking is not None:
             self._say(self._cutter.end())
             self._speaking.end()
 
-    def _language(self, last: str) -> str:
+    def _language(self) -> str:
         told = self._heard.language if self._heard is not None else self._config.language
-        return told or ("ko" if any("가" <= char <= "힣" for char in last) else "en")
+        return told or ("ko" if any("가" <= char <= "힣" for char in self._conversation.last_words) else "en")
 
     async def _words(self, words: str) -> None:
         if self._entry is None:
