@@ -26,6 +26,7 @@ from chammal_tts.kokoro_letters import LETTERS
         ("on 11/22/2026", "on November 22nd, 2026"),
         ("+1 (555) 123-4567", "plus 1, 5 5 5, 1 2 3, 4 5 6 7"),
         ("555-1234", "5 5 5, 1 2 3 4"),
+        ("pages 100-1200, 2020-2024", "pages 100 to 1200, 2020 to 2024"),
         ("9:00-17:00", "9 o'clock to 17 hundred hours"),
         ("10am-5pm", "10 A.M. to 5 P.M."),
         ("the 1990s, '80s and 2000s", "the 19 nineties, eighties and two thousands"),

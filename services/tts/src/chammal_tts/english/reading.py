@@ -117,7 +117,7 @@ _STEPS: tuple[tuple[re.Pattern[str], _Replace], ...] = (
     (re.compile(r"(?<![\d-])\+(?=\d{1,3}[- (])"), "plus "),
     (re.compile(r"(?<![\d-])(?:\d{1,3}[- ])?\(\d{2,4}\) ?\d{3,4}-\d{4}(?![\d-])"), _grouped),
     (re.compile(r"(?<![\d-])\d{1,6}(?:-\d{2,6}){1,}-\d{2,6}(?![\d-])"), _grouped),
-    (re.compile(r"(?<![\d$€£-])\d{3}-\d{4}(?![\d-])"), _grouped),
+    (re.compile(r"(?<![\d$€£-])[2-9]\d{2}-(?!\d\d00)\d{4}(?![\d-])"), _grouped),
     # Times
     (
         re.compile(r"(?<=\d)(\s?[ap]\.?m\.?)?\s?[-–~]\s?(?=\d{1,2}(?::[0-5]\d|\s?[ap]\.?m\b))", re.IGNORECASE),
