@@ -5,7 +5,10 @@ import { announce, fill, h } from "./dom.js";
 import { t } from "./language.js";
 
 const LACKING = new Set(["degraded", "dummy"]);
-const ALSO_SAID = { response_cancel_not_active: true };
+const EXPECTED = new Set(["response_cancel_not_active"]); // it ended while the cancel was on its way
+
+/** A real answer with an error is one that lacks a part. */
+const lack = ({ status, error }) => (status === "degraded" && error ? "partly" : status);
 
 export class Health {
   constructor() {
@@ -39,7 +42,7 @@ export class Health {
   }
 
   #error(error) {
-    if (ALSO_SAID[error.code]) return;
+    if (EXPECTED.has(error.code)) return;
     if (error.chammal) this.#stage(error.chammal);
     else this.troubled("error", { reason: error.message });
   }
@@ -47,7 +50,7 @@ export class Health {
   #stage(report, lost = 0) {
     const cause = `stage.${report.stage}`;
     if (LACKING.has(report.status)) {
-      this.found.set(cause, () => ({ tone: report.status === "dummy" ? "danger" : "caution", lines: [t(`talk.banner.${report.stage}.${report.status}`), why(reason(report))] }));
+      this.found.set(cause, () => ({ tone: report.status === "dummy" ? "danger" : "caution", lines: [t(`talk.banner.${report.stage}.${lack(report)}`), why(reason(report))] }));
     } else if (this.found.delete(cause)) announce(t("talk.back", { stage: t(`stage.${report.stage}`) }));
     if (lost > 0) this.troubled("lost", { seconds: (lost / 1000).toFixed(1) });
     this.draw();

@@ -4,7 +4,8 @@ import { stageMarks } from "./badges.js";
 import { fill, h } from "./dom.js";
 import { named, t } from "./language.js";
 
-const WHOLE = "total";
+const WHOLE = "first_out";
+const BESIDE = new Set([WHOLE, "whole", "recognise"]); // not parts of the way
 const seconds = (value) => t("talk.seconds", { n: value.toFixed(2) });
 
 export class Timings {
@@ -18,9 +19,11 @@ export class Timings {
     this.draw();
   }
 
+  /** What is known of the turn before stays until more is known of this one. */
   told(event) {
-    if (event.type === "input_audio_buffer.speech_started") this.turn = { hearing: null, reply: null, felt: null };
-    else if (event.type === "conversation.item.input_audio_transcription.completed" && event.chammal) this.turn.hearing = event.chammal;
+    if (event.type === "conversation.item.input_audio_transcription.completed" && event.chammal) {
+      this.turn = { hearing: event.chammal, reply: null, felt: null };
+    } else if (event.type === "response.created") Object.assign(this.turn, { reply: null, felt: null });
     else if (event.type === "response.done" && event.response.chammal) this.turn.reply = event.response.chammal;
     else return;
     this.draw();
@@ -33,10 +36,11 @@ export class Timings {
 
   draw() {
     const { hearing, reply, felt } = this.turn;
-    const parts = Object.entries({ ...hearing?.seconds, ...reply?.seconds }).filter(([name]) => name !== WHOLE);
+    const known = reply ?? hearing ?? { seconds: {}, stages: [] };
+    const parts = Object.entries(known.seconds).filter(([name]) => !BESIDE.has(name));
     const longest = Math.max(0.001, ...parts.map(([, value]) => value));
-    const reports = [...(hearing?.stages ?? []), ...(reply?.stages ?? [])];
-    const stages = [...new Set(reports.map((report) => report.stage))];
+    const reports = known.stages;
+    const stages = reports.map((report) => report.stage);
     fill(this.node, h("h2", null, t("talk.turn")),
       !parts.length && felt === null && h("p", { class: "faint" }, t("talk.turn.none")),
       stageMarks(reports, stages),
@@ -49,6 +53,6 @@ export class Timings {
 
 function bar(value, share) {
   const shown = h("span", { class: "bar", "aria-hidden": "true" });
-  shown.style.setProperty("--share", share);
+  shown.style.setProperty("--share", Math.max(0, share));
   return h("dd", null, shown, seconds(value));
 }

@@ -52,7 +52,7 @@ export class Turns {
     "response.output_audio_transcript.done": ({ item_id, transcript }) => this.#whole(item_id, transcript),
     "response.output_text.done": ({ item_id, text }) => this.#whole(item_id, text),
     "response.done": ({ response }) => {
-      const dummy = (response.chammal?.stages ?? []).some(({ stage, status }) => status === "dummy" && stage !== "tts" && stage !== "emotion");
+      const dummy = (response.chammal?.stages ?? []).some(({ stage, status }) => stage === "reply" && status === "dummy");
       for (const { id } of response.output) this.#change(id, { done: true, dummy, cut: response.status === "cancelled" });
     },
   };
