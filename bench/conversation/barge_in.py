@@ -1,6 +1,5 @@
 """Speaking while it speaks: how soon after it has noticed everything stops."""
 
-import itertools
 import time
 from dataclasses import dataclass
 
@@ -28,11 +27,7 @@ class BargeIn:
     """The second thing said got an answer of its own."""
 
 
-def measure(url: str, stages: StandInProcess, enquiries: list[Said]) -> list[BargeIn]:
-    return [_one(url, stages, first, second) for first, second in itertools.pairwise(enquiries)]
-
-
-def _one(url: str, stages: StandInProcess, first: Said, second: Said) -> BargeIn:
+def measure(url: str, stages: StandInProcess, first: Said, second: Said) -> BargeIn:
     stages.log()
     with session(url, first.clip.language) as talker:
         talker.say(first, "response.output_audio.delta")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench.conversation.barge_in import BargeIn
 from bench.conversation.idle import SESSIONS
 from bench.conversation.overhead import Overhead
+from bench.conversation.quiet import QUIET_CORES
 from bench.conversation.stand_ins import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from bench.conversation.turns import Chammal, OneAfterAnother, Pipecat, Turn
 from bench.stt.audio import Clip
@@ -35,6 +36,8 @@ class Figures:
     listening: tuple[float, float] = (math.nan, math.nan)
     turns: dict[str, list[Turn]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    """Cores that other processes took, for each figure."""
 
 
 def write(figures: Figures) -> str:
@@ -65,7 +68,8 @@ def _said(figures: Figures) -> str:
         "Whisper base and Kokoro are real, and the same on every side. The language model is a stand-in: "
         f"{FIRST_TOKEN_SECONDS:g} s to the first token, then {TOKENS_PER_SECOND:g} tokens/s, as Qwen2.5 1.5B under "
         "llama.cpp; it writes the same three or four sentences for all sides, and takes no processor time from "
-        "recognition and speech."
+        "recognition and speech. A figure is taken again, three times at most, when other processes needed more than "
+        f"{QUIET_CORES:g} cores; of those that are here they had {spread(figures.others)}."
     )
 
 

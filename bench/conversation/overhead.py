@@ -33,33 +33,28 @@ class Overhead:
         return self.from_endpoint - self.after_endpoint - self.waited - self.llm - self.tts
 
 
-def measure(url: str, stages: StandInProcess, enquiries: list[Said]) -> list[Overhead]:
-    found = []
-    for said in enquiries:
-        stages.log()
-        with session(url, said.clip.language) as talker:
-            talker.say(said)
-            done = talker.find("response.done")
-            first = talker.first("response.output_audio.delta")
-            stopped = [at for at, event in talker.events if event["type"] == "input_audio_buffer.speech_stopped"]
-            heard = talker.find("conversation.item.input_audio_transcription.completed")
-        if done is None or first is None or heard is None or not stopped:
-            raise RuntimeError(f"{said.name}: no answer: {talker.errors()}")
-        seconds = heard["chammal"]["seconds"]
-        work = stages.log()
-        llm = next(one for one in work if one["stage"] == "llm")
-        tts = next(one for one in work if one["stage"] == "tts")
-        found.append(
-            Overhead(
-                first - stopped[-1],
-                seconds["after_endpoint"],
-                seconds["waited"],
-                first_piece_at(llm) - llm["asked"],
-                tts["given"][0][0] - tts["asked"],
-                done["response"]["chammal"]["seconds"]["overhead"],
-            )
-        )
-    return found
+def measure(url: str, stages: StandInProcess, said: Said) -> Overhead:
+    stages.log()
+    with session(url, said.clip.language) as talker:
+        talker.say(said)
+        done = talker.find("response.done")
+        first = talker.first("response.output_audio.delta")
+        stopped = [at for at, event in talker.events if event["type"] == "input_audio_buffer.speech_stopped"]
+        heard = talker.find("conversation.item.input_audio_transcription.completed")
+    if done is None or first is None or heard is None or not stopped:
+        raise RuntimeError(f"{said.name}: no answer: {talker.errors()}")
+    seconds = heard["chammal"]["seconds"]
+    work = stages.log()
+    llm = next(one for one in work if one["stage"] == "llm")
+    tts = next(one for one in work if one["stage"] == "tts")
+    return Overhead(
+        first - stopped[-1],
+        seconds["after_endpoint"],
+        seconds["waited"],
+        first_piece_at(llm) - llm["asked"],
+        tts["given"][0][0] - tts["asked"],
+        done["response"]["chammal"]["seconds"]["overhead"],
+    )
 
 
 def first_piece_at(work: dict[str, Any]) -> float:
