@@ -31,13 +31,15 @@ _WORDS = {
     "server": "서버", "data": "데이터", "file": "파일", "test": "테스트", "update": "업데이트",
     "download": "다운로드", "login": "로그인", "password": "패스워드", "service": "서비스", "event": "이벤트",
     "check": "체크", "menu": "메뉴", "coffee": "커피", "pizza": "피자", "hello": "헬로", "yes": "예스", "no": "노",
-    "ok": "오케이", "and": "앤드", "the": "더",
+    "ok": "오케이", "pro": "프로", "max": "맥스", "mini": "미니", "plus": "플러스", "ultra": "울트라",
+    "premium": "프리미엄", "A/S": "에이에스", "and": "앤드", "the": "더",
 }  # fmt: skip
 _BY_LOWER = {word.lower(): said for word, said in _WORDS.items()}
 _DOMAINS = {"com": "닷컴", "net": "닷넷", "org": "닷오알지", "kr": "닷케이알", "io": "닷아이오", "ai": "닷에이아이"}
 
 _MIXED = re.compile(rf"(?<![A-Za-z\d])(?:{_WITH_DIGITS})(?![A-Za-z\d])")
 _DOMAIN = re.compile(rf"(?<=[A-Za-z\d])\.({'|'.join(_DOMAINS)})(?![A-Za-z\d])")
+_PLUS = re.compile(r"(?<=[A-Za-z])\++")
 _WORD = re.compile(
     rf"(?<![A-Za-z])(?:{'|'.join(sorted(map(re.escape, _BY_LOWER), key=len, reverse=True))})(?![A-Za-z'’])",
     re.IGNORECASE,
@@ -53,6 +55,7 @@ def read_mixed(text: str) -> str:
 
 def read_latin(text: str) -> str:
     """What is still Latin afterwards is an English word."""
+    text = _PLUS.sub(lambda match: "플러스" * len(match.group()), text)
     text = _DOMAIN.sub(lambda match: " " + _DOMAINS[match[1]], text)
     text = _WORD.sub(lambda match: _BY_LOWER[match.group().lower()], text)
     text = _ACRONYM.sub(_acronym, text)

@@ -53,7 +53,7 @@ def _mobile(match: re.Match[str]) -> str:
 
 def _memorial(match: re.Match[str]) -> str:
     """6·25 is 육이오, 12·12 is 십이십이."""
-    month, day = match.groups()
+    month, day = (part for part in match.groups() if part)
     return sino(int(month)) + (sino(int(day)) if len(month) == 2 else digits(day))
 
 
@@ -89,7 +89,7 @@ _STEPS: tuple[_Step, ...] = (
     _sub(r"(?<![\d.])\d+(?:\.\d+){2,}(?![\d.])", lambda m: " 점 ".join(map(number, m.group().split(".")))),
     _sub(rf"(?<=:[0-5]\d) ?(?:{_DASH}|[~〜∼]) ?(?=\d{{1,2}}:[0-5]\d)", "에서 "),
     _sub(r"(?<!\d)([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?!\d)", _clock),
-    _sub(r"(?<!\d)(\d{1,2})·(\d{1,2})(?!\d)", _memorial),
+    _sub(r"(?<!\d)(\d{1,2})(?:·(\d{1,2})(?!\d)|\.(\d{1,2})(?= ?(?:운동|혁명|항쟁|절(?![가-힣])|사태)))", _memorial),
     # Two numbers
     _sub(
         r"(?<![\d:])(\d+) ?(?::|대) ?(\d+)(?=로|의| |$|[,.])(?! ?[만천])", lambda m: f"{number(m[1])} 대 {number(m[2])}"
