@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from bench.conversation import barge_in, document, idle, overhead
+from bench.conversation import barge_in, document, endings, idle, overhead
 from bench.conversation.document import Figures
 from bench.conversation.quiet import Quiet
 from bench.conversation.said import Said, enquiries
@@ -58,6 +58,7 @@ def main() -> None:
             peers(arguments, folder, stages, real, figures) as others,
         ):
             figures.turns = compare(real, folder, said, others, arguments.rounds, quiet)
+    figures.endings = endings.measure()
     figures.others = quiet.others
     text = document.write(figures)
     print(text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.conversation.barge_in import BargeIn
+from bench.conversation.endings import Read
 from bench.conversation.idle import SESSIONS
 from bench.conversation.overhead import Overhead
 from bench.conversation.quiet import QUIET_CORES
@@ -13,6 +14,8 @@ from bench.conversation.stand_ins import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from bench.conversation.turns import Chammal, OneAfterAnother, Pipecat, Turn
 from bench.stt.audio import Clip
 from bench.stt.table import Bar, spread, table
+
+from chammal_api.realtime.clauses import Ending
 
 PARTS = {
     "silence": "silence that ends the turn",
@@ -35,6 +38,7 @@ class Figures:
     idle: tuple[float, float] = (math.nan, math.nan)
     listening: tuple[float, float] = (math.nan, math.nan)
     turns: dict[str, list[Turn]] = field(default_factory=dict)
+    endings: list[Read] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     """Cores that other processes took, for each figure."""
@@ -55,6 +59,8 @@ def write(figures: Figures) -> str:
         *_interruptions(figures.barge_ins),
         "## Sessions in which nobody speaks",
         *_idle(figures),
+        "## Unfinished clauses",
+        _endings(figures.endings),
         *figures.missing,
     ]
     return "\n\n".join(sections) + "\n"
@@ -160,6 +166,12 @@ def _idle(figures: Figures) -> Iterator[str]:
     yield table(["", "of a core", "the same services without them"], rows)
     cost = (figures.idle[0] - figures.idle[1]) * 100
     yield Bar(f"{SESSIONS} idle sessions, % of a core", cost, 5.0).line()
+
+
+def _endings(found: Sequence[Read]) -> str:
+    heads = ["Korean sentences of labelled calls", "", "taken as whole", "doubtful: a little longer", "open: longer"]
+    rows = [[read.says, str(read.count), *(f"{read.shares[how]:.1%}" for how in Ending)] for read in found]
+    return table(heads, rows)
 
 
 def _percent(shares: tuple[float, float]) -> list[str]:

@@ -24,6 +24,9 @@ _TRAILS_OFF = re.compile(r"(?:[,:;–—~-]|\.\.+|…)[\s\"'”’)]*$")
 _ASKS = re.compile(r"[?!？！][\s\"'”’)]*$")
 _STOPS = re.compile(r"[.。][\s\"'”’)]*$")
 _DIGITS = re.compile(r"\d[\d\s.,-]*$")
+_SPOKEN_NUMBER = re.compile(
+    r"[공영일이삼사오육칠팔구십백천만억조]*(?:원|퍼센트|프로|년|월|[공영일이삼사오육칠팔구십백천만억조])"
+)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 # An ending is matched at the end of the last word. "ㅏ" and the like stand in the comments for a class of syllables.
@@ -73,7 +76,7 @@ def _korean(word: str) -> Ending:
         return Ending.OPEN
     if word in _KO["whole_words"] or _asks_formally(word):
         return Ending.WHOLE
-    if word.endswith(_KO["doubtful"]):
+    if word.endswith(_KO["doubtful"]) or _SPOKEN_NUMBER.fullmatch(word):
         return Ending.DOUBTFUL
     if word.endswith(_KO["closed"]):
         return Ending.WHOLE
