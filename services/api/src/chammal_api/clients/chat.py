@@ -9,12 +9,13 @@ from pydantic import BaseModel, ValidationError
 
 from chammal_api.clients.failure import read_problem
 from chammal_contracts.chat import Provenance
-from chammal_contracts.stages import Attempt, FailureType
+from chammal_contracts.stages import FailureType
 from chammal_kit.upstream import StreamReply, Timeouts, Upstream, UpstreamError
 from chammal_kit.upstream_errors import Evidence
 
 _LONGEST_EVENT = 1 << 20
 _DONE = "[DONE]"
+_THINK, _THOUGHT = "<think>", "</think>"
 
 
 class _Delta(BaseModel):
@@ -55,14 +56,20 @@ class ChatStream:
     usage: ChatUsage | None = None
     finish_reason: str | None = None
     _events: "_Events" = field(default_factory=lambda: _Events())
+    _thoughts: "_Thoughts" = field(default_factory=lambda: _Thoughts())
 
     async def deltas(self) -> AsyncGenerator[str, None]:
-        """Raises UpstreamError, also where the stream ends before its end or the gateway says that it broke off."""
+        """Without what a reasoning model thinks before it answers.
+
+        Raises UpstreamError, also where the stream ends before its end or the gateway says that it broke off.
+        """
         async for piece in self.answer:
             for name, data in self._events.feed(piece):
                 if data == _DONE:
+                    if rest := self._thoughts.end():
+                        yield rest
                     return
-                if text := self._read(name, data):
+                if text := self._thoughts.feed(self._read(name, data)):
                     yield text
             if self._events.pending > _LONGEST_EVENT:
                 raise self.answer.unusable(f"an event of more than {_LONGEST_EVENT} bytes")
@@ -89,6 +96,32 @@ class ChatStream:
         error.failure = FailureType.CONNECTION_LOST
         error.evidence = Evidence.FOR
         return error
+
+
+class _Thoughts:
+    """Keeps back `<think> … </think>` at the beginning of an answer, wherever it was cut."""
+
+    def __init__(self) -> None:
+        self._held: str | None = ""
+        """None: the answer has begun."""
+
+    def feed(self, text: str) -> str:
+        if self._held is None:
+            return text
+        self._held += text
+        begun = self._held.lstrip()
+        if begun.startswith(_THINK):
+            answer = begun.partition(_THOUGHT)[2].lstrip()
+            return self._begin(answer) if answer else ""
+        return "" if _THINK.startswith(begun) else self._begin(begun)
+
+    def end(self) -> str:
+        held, self._held = self._held or "", None
+        return "" if held.lstrip().startswith(_THINK) else held
+
+    def _begin(self, answer: str) -> str:
+        self._held = None
+        return answer
 
 
 class _Events:
@@ -143,7 +176,3 @@ async def stream_chat(
         if not media_type.startswith("text/event-stream"):
             raise answer.unusable(f"answered with {media_type[:60] or 'no content type'}")
         yield ChatStream(answer)
-
-
-def told_attempts(stream: ChatStream | None) -> list[Attempt]:
-    return stream.provenance.attempts if stream is not None and stream.provenance is not None else []

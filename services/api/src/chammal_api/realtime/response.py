@@ -173,7 +173,7 @@ class Response:
         )
         if self._outcome.error is not None:
             await self._tell(self._outcome.report, self._outcome.error)
-        if not self.written:
+        if not self.written.strip():
             await self._words(apology(self._language()))
             if self._entry is not None:
                 self._entry.real = False

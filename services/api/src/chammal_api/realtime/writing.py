@@ -9,6 +9,7 @@ from chammal_api.clients.completion import gateway_attempts
 from chammal_api.clients.failure import describe
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamError
+from chammal_kit.upstream_errors import Evidence
 
 CUT_SHORT = "length"
 """The finish_reason of an answer that reached its most tokens."""
@@ -39,15 +40,22 @@ async def write(
     try:
         async with stream_chat(llm, messages, model=model, max_tokens=max_tokens, timeouts=timeouts) as stream:
             async for words in stream.deltas():
-                wrote = True
+                wrote = wrote or bool(words.strip())
                 await on_words(words)
             if not wrote:
-                raise stream.answer.unusable("the answer is empty")
+                raise _empty(stream)
     except UpstreamError as error:
         usage = stream.usage if stream is not None else None
         return Written(_failed(llm, error, stream, wrote, started), usage, error=error)
     seconds = asyncio.get_running_loop().time() - started
     return Written(_report(llm, stream, seconds), stream.usage, stream.finish_reason == CUT_SHORT)
+
+
+def _empty(stream: ChatStream) -> UpstreamError:
+    """The model's doing, as when it has only thought. The gateway did its part."""
+    error = stream.answer.unusable("the answer is empty")
+    error.evidence = Evidence.FOR
+    return error
 
 
 def _report(llm: Upstream, stream: ChatStream, seconds: float) -> StageReport:
