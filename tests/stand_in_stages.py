@@ -240,6 +240,10 @@ async def _ready(request: Request) -> Response:
     return JSONResponse({"ready": True})
 
 
+async def _models(request: Request) -> Response:
+    return JSONResponse({"object": "list", "data": [{"id": "stand-in", "object": "model"}]})
+
+
 @contextmanager
 def stand_in_stages() -> Iterator[Stages]:
     stages = Stages()
@@ -248,6 +252,7 @@ def stand_in_stages() -> Iterator[Stages]:
             WebSocketRoute("/v1/stream", stages.hear),
             Route("/v1/chat/completions", stages.write, methods=["POST"]),
             Route("/v1/audio/speech", stages.speak, methods=["POST"]),
+            Route("/v1/models", _models),
             Route("/ready", _ready),
         ]
     )
