@@ -21,6 +21,15 @@ class Stopped(Exception):
     """The caller no longer wants the audio."""
 
 
+class EngineMissing(Exception):
+    """An engine that is an option is not installed."""
+
+    def __init__(self, detail: str, command: str) -> None:
+        """`command` installs it."""
+        super().__init__(detail)
+        self.command = command
+
+
 class Stop:
     """Set from the event loop, heeded by the thread that works. Once set, it stays so."""
 

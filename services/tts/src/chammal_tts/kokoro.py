@@ -19,6 +19,8 @@ _STYLE_SIZE = 256
 _SILENCE = 0.008
 """Amplitude below which the model's own lead-in and tail are cut."""
 _MARGIN = int(0.03 * SAMPLE_RATE)
+_PACE = {Language.KO: 0.9, Language.EN: 1.0}
+"""Left to itself the model says 6 Korean syllables a second; at 5.3 more of them are understood."""
 
 
 class Kokoro:
@@ -57,7 +59,7 @@ class Kokoro:
         inputs = {
             self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
             "style": styles[min(len(tokens), len(styles) - 1)],
-            "speed": np.array([utterance.speed], np.float32),
+            "speed": np.array([utterance.speed * _PACE[utterance.language]], np.float32),
         }
         run = ort.RunOptions()
         with stop.interrupts(lambda: setattr(run, "terminate", True)):

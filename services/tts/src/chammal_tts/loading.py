@@ -11,7 +11,7 @@ from chammal_contracts.health import Check, Readiness
 from chammal_kit.logs import component_logger
 from chammal_kit.models import ModelCorrupt, ModelError, ModelMissing
 from chammal_kit.problems import Problem
-from chammal_tts.engine import Engine, Stop, Utterance
+from chammal_tts.engine import Engine, EngineMissing, Stop, Utterance
 from chammal_tts.metrics import READY
 from chammal_tts.script import Language
 from chammal_tts.voices import DEFAULT
@@ -65,7 +65,7 @@ class Loading:
         while True:
             try:
                 self._state = await loop.run_in_executor(self._executor, self._load_and_speak)
-            except (ModelMissing, ModelCorrupt) as error:
+            except (ModelMissing, ModelCorrupt, EngineMissing) as error:
                 self._fail(NotReady(str(error), error.command))
             except ModelError as error:
                 self._fail(NotReady(str(error)))
