@@ -7,10 +7,9 @@ that its audio starts soon. The pieces put together are the text, unchanged.
 
 import re
 
-LONGEST = 160
-"""Characters of a piece."""
-LONGEST_FIRST = 60
-SHORTEST_CLAUSE = 10
+LONGEST = (60, 100, 160)
+"""Characters of the first, the second and any other piece: each is heard while the next, longer one is made."""
+SHORTEST_CLAUSE = 12
 """About as many phonemes has the first piece at least, or what follows would not be there when it has been heard."""
 
 _CLOSERS = "\"'”’」』）)\\]*_"
@@ -33,7 +32,8 @@ _SPACE = re.compile(r"\s+")
 class SentenceCutter:
     def __init__(self) -> None:
         self._text = ""
-        self._first = True
+        self._cut_off = 0
+        """Pieces with something to speak."""
 
     def feed(self, text: str) -> list[str]:
         """The pieces that this text completed."""
@@ -42,7 +42,7 @@ class SentenceCutter:
         while cut := self._cut():
             pieces.append(self._text[:cut])
             self._text = self._text[cut:]
-            self._first = self._first and not speakable(pieces[-1])
+            self._cut_off += speakable(pieces[-1])
         return pieces
 
     def end(self) -> str:
@@ -52,9 +52,9 @@ class SentenceCutter:
 
     def _cut(self) -> int:
         """How much of the text is a piece; 0 for none."""
-        longest = LONGEST_FIRST if self._first else LONGEST
+        longest = LONGEST[min(self._cut_off, len(LONGEST) - 1)]
         found = _sentence_end(self._text)
-        if self._first:
+        if not self._cut_off:
             clause = _clause_end(self._text[: found or None])
             found = clause or found
         if found and found <= longest:
@@ -83,7 +83,7 @@ def _sentence_end(text: str) -> int:
 
 def _clause_end(text: str) -> int:
     for match in _CLAUSE.finditer(text):
-        if match.end() <= LONGEST_FIRST and phonemes(text[: match.end()]) >= SHORTEST_CLAUSE:
+        if match.end() <= LONGEST[0] and phonemes(text[: match.end()]) >= SHORTEST_CLAUSE:
             return match.end()
     return 0
 
