@@ -1,7 +1,7 @@
 """Any server with OpenAI's `/v1/audio/speech`, asked for raw samples and read as they come."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -38,7 +38,7 @@ class RemoteBackend:
         self._upstream = Upstream(
             f"tts-{self.name}", _with_path(url), _policy(settings), headers=_headers(settings), transport=transport
         )
-        self.executor = ThreadPoolExecutor(_ENCODING_THREADS, thread_name_prefix="tts-encode")
+        self.executor: Executor = ThreadPoolExecutor(_ENCODING_THREADS, thread_name_prefix="tts-encode")
         self.capabilities = Capabilities(
             languages=frozenset(settings.openai_languages),
             speeds=(MIN_SPEED, MAX_SPEED),
