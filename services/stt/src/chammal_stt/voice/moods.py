@@ -4,11 +4,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chammal_contracts.voice import Voice, VoiceFeatures, VoiceMissing
+from chammal_contracts.voice import Emotion, Voice, VoiceFeatures, VoiceMissing
 from chammal_stt.messages import VoiceMeasure
 from chammal_stt.metrics import VOICES, VoiceOutcome
 from chammal_stt.voice.rules import VoiceRules
 from chammal_stt.voice.speaker import Speaker, features
+
+_PASSES = 2
+"""In the first, every utterance counts the same."""
 
 
 class Measured(Protocol):
@@ -34,21 +37,26 @@ def mood(speaker: Speaker, measured: Measured, text: str, language: str) -> Voic
     if isinstance(heard, VoiceMissing):
         return _counted(heard)
     voice = speaker.judge(heard, language)
-    speaker.learn(heard, language)
+    speaker.learn(heard, language, voice.emotion)
     return _counted(voice)
 
 
 def moods(said: Sequence[Said], language: str, rules: VoiceRules) -> list[Voice | VoiceMissing]:
     """Each is judged by how its speaker is in all that was said."""
-    speakers = {one.speaker: Speaker(rules, remembered=len(said)) for one in said}
     all_heard = [_heard(one.measured, one.text, language) for one in said]
-    for one, heard in zip(said, all_heard, strict=True):
-        if isinstance(heard, VoiceFeatures):
-            speakers[one.speaker].learn(heard, language)
-    return [
-        _counted(speakers[one.speaker].judge(heard, language) if isinstance(heard, VoiceFeatures) else heard)
-        for one, heard in zip(said, all_heard, strict=True)
-    ]
+    all_moods = [Emotion.NEUTRAL] * len(said)
+    voices: list[Voice | VoiceMissing] = []
+    for _ in range(_PASSES):
+        speakers = {one.speaker: Speaker(rules, remembered=len(said)) for one in said}
+        for one, heard, emotion in zip(said, all_heard, all_moods, strict=True):
+            if isinstance(heard, VoiceFeatures):
+                speakers[one.speaker].learn(heard, language, emotion)
+        voices = [
+            speakers[one.speaker].judge(heard, language) if isinstance(heard, VoiceFeatures) else heard
+            for one, heard in zip(said, all_heard, strict=True)
+        ]
+        all_moods = [voice.emotion if isinstance(voice, Voice) else Emotion.NEUTRAL for voice in voices]
+    return [_counted(voice) for voice in voices]
 
 
 def _heard(measured: Measured, text: str, language: str) -> VoiceFeatures | VoiceMissing:

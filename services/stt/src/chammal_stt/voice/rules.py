@@ -61,6 +61,17 @@ class VoiceRules(BaseModel):
     half_adapted: float = Field(default=1.0, gt=0)
     """Utterances after which half of the difference is taken away."""
 
+    @property
+    def usual_voice(self) -> dict[str, float]:
+        """By the names of VoiceFeatures."""
+        return {
+            "f0_hz": self.usual_f0_hz,
+            "f0_deviation_hz": self.usual_f0_deviation_hz,
+            "rms": self.usual_rms,
+            "zcr": self.usual_zcr,
+            "syllables_per_second": self.usual_rate,
+        }
+
     def rate_scale(self, language: str) -> float:
         """From a rate as it is spoken to a rate as the thresholds have it."""
         spoken = {"ko": self.spoken_rate_ko, "en": self.spoken_rate_en}

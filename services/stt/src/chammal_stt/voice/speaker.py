@@ -1,26 +1,40 @@
 """One speaker's usual voice, and the mood of an utterance against it."""
 
 from collections import deque
+from dataclasses import dataclass
 from statistics import median
 
-from chammal_contracts.voice import Voice, VoiceFeatures
+from chammal_contracts.voice import Emotion, Voice, VoiceFeatures
 from chammal_stt.messages import VoiceMeasure
 from chammal_stt.voice.rules import VoiceRules, weigh
 from chammal_stt.voice.syllables import syllables
 
 _LEAST_SECONDS = 0.5
 """Of speech, from which a rate is told."""
+_MILD = frozenset({Emotion.NEUTRAL, Emotion.CALM})
+_MILD_WEIGHT = 2
+"""Utterances in these moods tell more of how a speaker usually sounds."""
+_OF_PITCH = frozenset({"f0_hz", "f0_deviation_hz"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    features: VoiceFeatures
+    """With the rate as the thresholds have it."""
+    pitched: bool
+    weight: int
 
 
 class Speaker:
     """Microphones, rooms and voices differ more than moods do: what a speaker usually sounds like counts as usual."""
 
-    def __init__(self, rules: VoiceRules, remembered: int = 20) -> None:
+    def __init__(self, rules: VoiceRules, remembered: int = 12) -> None:
         self._rules = rules
-        self._heard: deque[VoiceFeatures] = deque(maxlen=remembered)
+        self._heard: deque[_Heard] = deque(maxlen=remembered)
 
-    def learn(self, features: VoiceFeatures, language: str) -> None:
-        self._heard.append(self._scaled(features, language))
+    def learn(self, features: VoiceFeatures, language: str, emotion: Emotion) -> None:
+        weight = _MILD_WEIGHT if emotion in _MILD else 1
+        self._heard.append(_Heard(self._scaled(features, language), self._is_pitched(features), weight))
 
     def judge(self, features: VoiceFeatures, language: str) -> Voice:
         rules = self._rules
@@ -51,30 +65,24 @@ class Speaker:
         return features.f0_hz > self._rules.unmeasured_f0_hz
 
     def _adapted(self, features: VoiceFeatures, *, pitched: bool) -> VoiceFeatures:
-        rules, heard = self._rules, self._heard
-        with_pitch = [one for one in heard if self._is_pitched(one)] if pitched else []
-        rates = [one.syllables_per_second for one in heard if one.syllables_per_second]
-        rate = features.syllables_per_second
-        if rate is not None:
-            rate = round(self._moved(rate, rates, rules.usual_rate), 2)
-        deviation = features.f0_deviation_hz
-        deviations = [one.f0_deviation_hz for one in with_pitch]
-        return VoiceFeatures(
-            f0_hz=round(self._moved(features.f0_hz, [one.f0_hz for one in with_pitch], rules.usual_f0_hz), 1),
-            f0_deviation_hz=round(self._moved(deviation, deviations, rules.usual_f0_deviation_hz), 1),
-            rms=round(self._moved(features.rms, [one.rms for one in heard], rules.usual_rms), 4),
-            zcr=round(min(1.0, self._moved(features.zcr, [one.zcr for one in heard], rules.usual_zcr)), 4),
-            syllables_per_second=rate,
-            voiced_share=features.voiced_share,
-        )
+        moved = {}
+        for name, usual in self._rules.usual_voice.items():
+            value = getattr(features, name)
+            if value is None or (name in _OF_PITCH and not pitched):
+                continue
+            heard = [one for one in self._heard if one.pitched or name not in _OF_PITCH]
+            moved[name] = round(self._moved(value, name, heard, usual), 4)
+        moved["zcr"] = min(1.0, moved["zcr"])
+        return features.model_copy(update=moved)
 
-    def _moved(self, value: float, heard: list[float], usual: float) -> float:
+    def _moved(self, value: float, name: str, heard: list[_Heard], usual: float) -> float:
         """By the ratio that makes the speaker's usual value the usual one; by less while little was heard."""
-        own = median(heard) if heard else 0.0
-        if own <= 0:
+        own = [(getattr(one.features, name), one.weight) for one in heard]
+        told = [(known, weight) for known, weight in own if known]
+        if not told:
             return value
-        trust = len(heard) / (len(heard) + self._rules.half_adapted)
-        return float(value * (usual / own) ** trust)
+        trust = len(told) / (len(told) + self._rules.half_adapted)
+        return float(value * (usual / median(known for known, weight in told for _ in range(weight))) ** trust)
 
 
 def features(measure: VoiceMeasure, text: str, language: str) -> VoiceFeatures:
