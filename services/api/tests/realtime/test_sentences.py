@@ -35,6 +35,12 @@ REPLIES = {
     "「좋아요。」と言った。": ["「좋아요。」", "と言った。"],
     "The price is 10,000 won, roughly 7.50 dollars.": ["The price is 10,000 won, ", "roughly 7.50 dollars."],
     "Wait... what?": ["Wait... ", "what?"],
+    "이렇게 씁니다:\n```py\nprint(1)\nx = 2. y\n```\n이제 끝입니다.": [
+        "이렇게 씁니다:\n",
+        "```py\nprint(1)\nx = 2. y\n```",
+        "\n이제 끝입니다.",
+    ],
+    "Like ```a = 1``` this.": ["Like ", "```a = 1```", " this."],
     "가. 첫째 항목입니다. 나. 둘째입니다.": ["가. 첫째 항목입니다. ", "나. 둘째입니다."],
 }
 
@@ -60,7 +66,9 @@ def test_a_whole_reply_is_cut_where_a_speaker_pauses(reply: str) -> None:
 def test_however_it_arrives_nothing_is_lost_and_no_number_or_name_is_cut(reply: str, size: int) -> None:
     pieces = cut(reply, size)
     assert "".join(pieces) == reply
-    assert [words(piece) for piece in pieces if speakable(piece)] == [words(piece) for piece in REPLIES[reply]]
+    assert [words(piece) for piece in pieces if speakable(piece)] == [
+        words(piece) for piece in REPLIES[reply] if speakable(piece)
+    ]
 
 
 def test_a_korean_sentence_is_there_with_its_full_stop_and_not_a_token_later() -> None:
@@ -103,3 +111,8 @@ def test_a_long_reply_takes_time_in_proportion_to_its_length() -> None:
     for _ in range(5000):
         cutter.feed("a.")
     assert len(cutter.end()) <= LONGEST[-1]
+
+
+def test_a_block_of_code_is_not_spoken_and_not_cut_even_when_it_never_ends() -> None:
+    assert not speakable("```py\nprint(1)\n```")
+    assert cut("See:\n```py\n" + "x = 1. y\n" * 50, 7) == ["See:\n", "```py\n" + "x = 1. y\n" * 50]

@@ -2,7 +2,8 @@
 
 A piece ends where a sentence does: at once after `다.` or `？`, which nothing can change any more, and with the space
 that follows where more could (`3.` may become `3.5`, `Dr.` a name). The first piece of a reply ends at a clause, so
-that its audio starts soon. The pieces put together are the text, unchanged.
+that its audio starts soon. A block of code is a piece of its own, which nobody speaks. The pieces put together are the
+text, unchanged.
 """
 
 import re
@@ -27,6 +28,7 @@ _ABBREVIATION = re.compile(
 _LIST_MARK = re.compile(r"^\s*(?:\d{1,2}|[가-하])\.[ \t]*$")
 _CLAUSE = re.compile(r"(?:[,;:—][ \t]+|[、，；：][ \t]*|(?<=[가-힣])(?:는데|니까|지만|면서|어서|아서|고|며)[,]?[ \t]+)")
 _SPACE = re.compile(r"\s+")
+_CODE = re.compile(r"\s*```")
 
 
 class SentenceCutter:
@@ -52,6 +54,10 @@ class SentenceCutter:
 
     def _cut(self) -> int:
         """How much of the text is a piece; 0 for none."""
+        if code := _CODE.match(self._text):
+            return self._text.find("```", code.end()) + 3 if "```" in self._text[code.end() :] else 0
+        if (begins := self._text.find("```")) > 0 and not _sentence_end(self._text[:begins]):
+            return begins
         longest = LONGEST[min(self._cut_off, len(LONGEST) - 1)]
         found = _sentence_end(self._text)
         if not self._cut_off:
@@ -63,7 +69,7 @@ class SentenceCutter:
 
 
 def speakable(text: str) -> bool:
-    return any(char.isalnum() for char in text)
+    return not _CODE.match(text) and any(char.isalnum() for char in text)
 
 
 def phonemes(text: str) -> float:
