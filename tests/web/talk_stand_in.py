@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,13 +44,15 @@ class TalkStandIn:
     def tell(self, *events: dict[str, Any]) -> None:
         """Each must be one that the contract knows."""
         for event in events:
-            told = SERVER_EVENT.validate_python(event).model_dump(mode="json", exclude_none=True)
-            self._on_loop(lambda socket, told=told: socket.send_json(told))
+            self._tell(SERVER_EVENT.validate_python(event).model_dump_json(exclude_none=True))
+
+    def _tell(self, text: str) -> None:
+        self._on_loop(lambda socket: socket.send_text(text))
 
     def close(self, code: int, reason: str = "") -> None:
         self._on_loop(lambda socket: socket.close(code, reason))
 
-    def _on_loop(self, work: Callable[[WebSocket], Any]) -> None:
+    def _on_loop(self, work: Callable[[WebSocket], Awaitable[None]]) -> None:
         assert self.loop is not None
 
         async def all_of_them() -> None:

@@ -3,16 +3,14 @@
 import itertools
 import math
 import struct
-import wave
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from chammal_kit.door import Door
 from chammal_kit.keys import KeyRing, KeyScope, new_key
-from tests.web import chromium, talk_stand_in
+from tests.web import talk_stand_in
 from tests.web.chromium import Browser, Page
+from tests.web.conftest import HERTZ, LOUDNESS, ServeTalk
 from tests.web.talk_events import (
     ANSWER,
     QUESTION,
@@ -29,57 +27,12 @@ from tests.web.talk_events import (
 )
 from tests.web.talk_stand_in import TalkStandIn
 
-HERTZ, LOUDNESS = 1000.0, 0.3
 PHASE = "document.querySelector('#go').dataset.phase"
-Serve = Callable[..., TalkStandIn]
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("microphone") / "tone.wav"
-    rate = 48_000
-    samples = [int(32767 * LOUDNESS * math.sin(2 * math.pi * HERTZ * at / rate)) for at in range(rate * 2)]
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(struct.pack(f"<{len(samples)}h", *samples))
-    return path
-
-
-@pytest.fixture(scope="module")
-def talker(microphone: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if chromium.CHROMIUM is None:
-        pytest.skip("no browser")
-    with chromium.browser(tmp_path_factory.mktemp("chromium"), chromium.speaking(microphone)) as started:
-        yield started
 
 
 @pytest.fixture
-def serve_talk() -> Iterator[Serve]:
-    stops = []
-
-    def serve(door: Door | None = None) -> TalkStandIn:
-        made = TalkStandIn()
-        stops.append(talk_stand_in.start(made, door))
-        return made
-
-    yield serve
-    for stop in stops:
-        stop()
-
-
-@pytest.fixture
-def mesh(serve_talk: Serve) -> TalkStandIn:
-    return serve_talk()
-
-
-@pytest.fixture
-def page(talker: Browser, serve_talk: Serve) -> Iterator[Page]:
-    """In Korean; every test ends with a look at what the browser complained of."""
-    with talker.page() as opened:
-        yield opened
-        assert opened.complaints() == []
+def page(talk_page: Page) -> Page:
+    return talk_page
 
 
 def open_talk(page: Page, mesh: TalkStandIn) -> None:
@@ -306,7 +259,7 @@ def test_a_full_server_is_told_from_one_that_is_away(page: Page, mesh: TalkStand
     assert page.run(PHASE) == "off"
 
 
-def test_a_key_is_asked_for_and_never_in_an_address(page: Page, serve_talk: Serve) -> None:
+def test_a_key_is_asked_for_and_never_in_an_address(page: Page, serve_talk: ServeTalk) -> None:
     key, stored = new_key("talker", [KeyScope.CONVERSATION])
     mesh = serve_talk(Door(KeyRing(stored.line())))
     page.expected += ["status of 401", "WebSocket connection to"]

@@ -322,7 +322,7 @@ export const korean = {
   "talk.mood.unpitched": "목소리 높이를 재지 못해 크기로 판단했습니다.",
   "talk.mood.adapted": "평소 목소리 {n}번과 견주었습니다.",
   "talk.mood.unadapted": "아직 평소 목소리와 견주지 않았습니다.",
-  "mood.neutral": "평온",
+  "mood.neutral": "보통",
   "mood.happy": "기쁨",
   "mood.excited": "들뜸",
   "mood.angry": "화남",

@@ -1,11 +1,13 @@
 // What both said, in order: speech as it settles, and how much of a reply was heard.
 
 import { badge } from "./badges.js";
-import { fill, h } from "./dom.js";
+import { announce, fill, h } from "./dom.js";
 import { named, t } from "./language.js";
 
 const KOREAN = /[ㄱ-ㆎ가-힣]/;
 const textOf = (item) => item.content.map((part) => part.transcript ?? part.text ?? "").join(" ").trim();
+
+const unspoken = ({ chammal }) => chammal?.stages.some(({ stage, status }) => stage === "tts" && (status === "dummy" || status === "skipped"));
 
 export class Turns {
   constructor() {
@@ -54,6 +56,7 @@ export class Turns {
     "response.done": ({ response }) => {
       const dummy = (response.chammal?.stages ?? []).some(({ stage, status }) => stage === "reply" && status === "dummy");
       for (const { id } of response.output) this.#change(id, { done: true, dummy, cut: response.status === "cancelled" });
+      if (unspoken(response)) announce(response.output.map(textOf).join(" "));
     },
   };
 
