@@ -11,6 +11,7 @@ RUNS = (
     ("-m", "bench.calls_accept"),
     ("-m", "bench.gateway"),
     ("-m", "bench.stt"),
+    ("-m", "bench.conversation"),
     ("-m", "bench.spoken", "--out", "bench/results/spoken.md"),
 )
 
