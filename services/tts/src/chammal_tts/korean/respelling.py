@@ -60,6 +60,7 @@ _WORDS = {
 _WORD = re.compile(rf"(?<![가-힣])(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})")
 
 _NUMBERS = (
+    (re.compile("(?<![가-힣])몇 월"), "며 둴"),
     # 제29항: 십육, 스물여섯, 서른여덟
     (re.compile("(?<=[십백천만])육"), "뉵"),
     (re.compile("(?<=[열물])여(?=[섯덟])"), "려"),
@@ -70,6 +71,8 @@ _NUMBERS = (
 )
 _AFTER_TEN = re.compile(r"(?<![가-힣])(열|여덟)( ?)([개권군건달대그접장조줄시살상봉벌병번배박방])")
 """열 개, 열 시, 여덟 장: the counter is tense."""
+_AFTER_DETERMINER = re.compile(r"(?<![가-힣])([첫몇])( )([가-힣])")
+"""첫 번째, 몇 개: so is what follows."""
 _TENSE = dict(zip("ㄱㄷㅂㅅㅈ", "ㄲㄸㅃㅆㅉ", strict=True))
 _IN_ㄹ = "".join(chr(code) for code in range(ord("갈"), ord("힣") + 1, 28))
 """Every syllable with the coda ㄹ."""
@@ -98,7 +101,8 @@ _ENDINGS = (
 
 def respell(text: str) -> str:
     """`text` with the words of the table written as they sound."""
-    text = _AFTER_TEN.sub(_tense, text)
+    for pattern in (_AFTER_TEN, _AFTER_DETERMINER):
+        text = pattern.sub(_tense, text)
     for pattern, replacement in _NUMBERS:
         text = pattern.sub(replacement, text)
     text = _WORD.sub(lambda match: _WORDS[match.group()], text)
@@ -109,5 +113,5 @@ def respell(text: str) -> str:
 
 def _tense(match: re.Match[str]) -> str:
     counter = decompose(match[3])
-    counter.onset = _TENSE[counter.onset]
+    counter.onset = _TENSE.get(counter.onset, counter.onset)
     return f"{match[1]}{match[2]}{counter}"
