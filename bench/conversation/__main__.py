@@ -26,7 +26,7 @@ from bench.stt.run import report
 from bench.stt.sides import ROOT, SideMissing
 
 RESULTS = ROOT / "bench" / "results" / "conversation.md"
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 20.0
 
 
 def main() -> None:
@@ -36,34 +36,43 @@ def main() -> None:
         folder = Path(name)
         said = enquiries(Library(arguments.audio, folder), arguments.turns)
         stages = stack.enter_context(stand_ins(folder))
-        figures = Figures(machine.description(len(cores)), [one.clip for one in said])
-        quiet = Quiet(arguments.tries)
-        with mesh(folder / "toned", stages, real_speech=False) as toned:
-            Chammal(toned.url("api")).turn(said[0])
-            url = toned.url("api")
-            for one in said:
-                found = quiet.measure(one.name, partial(overhead.measure, url, stages, one))
-                figures.overheads.append(found)
-                report(f"{one.name}: overhead {found.added * 1000:.1f} ms")
-            for first, second in pairwise(said[: arguments.barge_ins + 1]):
-                interrupted = quiet.measure(second.name, partial(barge_in.measure, url, stages, first, second))
-                figures.barge_ins.append(interrupted)
-                report(f"{second.name}: {interrupted}")
-            seconds = 5.0 if arguments.quick else IDLE_SECONDS
-            figures.idle = idle.share_of_a_core(toned, seconds, open_microphones=False)
-            figures.listening = idle.share_of_a_core(toned, seconds, open_microphones=True)
-            report(f"idle: {figures.idle}, listening: {figures.listening}")
+        figures = Figures(machine.description(len(cores)), [one.clip for one in said], endings=endings.measure())
+        quiet = Quiet(arguments.tries, figures.others)
+        out = Path(os.devnull) if arguments.quick else RESULTS
         with (
             mesh(folder / "real", stages, real_speech=True) as real,
             peers(arguments, folder, stages, real, figures) as others,
         ):
             figures.turns = compare(real, folder, said, others, arguments.rounds, quiet)
-    figures.endings = endings.measure()
-    figures.others = quiet.others
-    text = document.write(figures)
-    print(text)
-    if not arguments.quick:
-        RESULTS.write_text(text, encoding="utf-8")
+        out.write_text(document.write(figures), encoding="utf-8")
+        with mesh(folder / "toned", stages, real_speech=False) as toned:
+            orchestration(toned, stages, said, arguments, figures, quiet)
+            out.write_text(document.write(figures), encoding="utf-8")
+            seconds = 5.0 if arguments.quick else IDLE_SECONDS
+            figures.idle = idle.measure(toned, seconds)
+        text = document.write(figures)
+        print(text)
+        out.write_text(text, encoding="utf-8")
+
+
+def orchestration(
+    toned: Mesh,
+    stages: StandInProcess,
+    said: list[Said],
+    arguments: argparse.Namespace,
+    figures: Figures,
+    quiet: Quiet,
+) -> None:
+    url = toned.url("api")
+    Chammal(url).turn(said[0])
+    for one in said:
+        found = quiet.measure(one.name, partial(overhead.measure, url, stages, one))
+        figures.overheads.append(found)
+        report(f"{one.name}: overhead {found.added * 1000:.1f} ms")
+    for first, second in pairwise(said[: arguments.barge_ins + 1]):
+        interrupted = quiet.measure(second.name, partial(barge_in.measure, url, stages, first, second))
+        figures.barge_ins.append(interrupted)
+        report(f"{second.name}: {interrupted}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.conversation.barge_in import BargeIn
 from bench.conversation.endings import Read
-from bench.conversation.idle import SESSIONS
+from bench.conversation.idle import SESSIONS, Idle
 from bench.conversation.overhead import Overhead
 from bench.conversation.quiet import QUIET_CORES
 from bench.conversation.stand_ins import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
@@ -35,13 +35,15 @@ class Figures:
     clips: list[Clip]
     overheads: list[Overhead] = field(default_factory=list)
     barge_ins: list[BargeIn] = field(default_factory=list)
-    idle: tuple[float, float] = (math.nan, math.nan)
-    listening: tuple[float, float] = (math.nan, math.nan)
+    idle: Idle | None = None
     turns: dict[str, list[Turn]] = field(default_factory=dict)
     endings: list[Read] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     """Cores that other processes took, for each figure."""
+
+
+NOT_MEASURED = "Not measured."
 
 
 def write(figures: Figures) -> str:
@@ -50,15 +52,15 @@ def write(figures: Figures) -> str:
         f"`python -m bench.conversation`. {figures.machine}",
         _said(figures),
         "## Against others",
-        *_sides(figures),
+        *(_sides(figures) if figures.turns else [NOT_MEASURED]),
         "## Where the time goes",
-        _parts(figures.turns[Chammal.name]),
+        _parts(figures.turns[Chammal.name]) if figures.turns else NOT_MEASURED,
         "## What orchestration adds",
-        *_overhead(figures.overheads),
+        *(_overhead(figures.overheads) if figures.overheads else [NOT_MEASURED]),
         "## Speaking while it speaks",
-        *_interruptions(figures.barge_ins),
+        *(_interruptions(figures.barge_ins) if figures.barge_ins else [NOT_MEASURED]),
         "## Sessions in which nobody speaks",
-        *_idle(figures),
+        *(_idle(figures.idle) if figures.idle else [NOT_MEASURED]),
         "## Unfinished clauses",
         _endings(figures.endings),
         *figures.missing,
@@ -158,21 +160,17 @@ def _interruptions(found: Sequence[BargeIn]) -> Iterator[str]:
     yield Bar("slowest of all these after `speech_started`, ms", slowest, 100.0).line()
 
 
-def _idle(figures: Figures) -> Iterator[str]:
+def _idle(found: Idle) -> Iterator[str]:
     rows = [
-        [f"{SESSIONS} sessions that send nothing", *_percent(figures.idle)],
-        [f"{SESSIONS} sessions that send silence", *_percent(figures.listening)],
+        ["no session", f"{found.none:.1%}"],
+        [f"{SESSIONS} sessions that send nothing", f"{found.silent:.1%}"],
+        [f"{SESSIONS} sessions that send silence, which is listened to", f"{found.open_microphones:.1%}"],
     ]
-    yield table(["", "of a core", "the same services without them"], rows)
-    cost = (figures.idle[0] - figures.idle[1]) * 100
-    yield Bar(f"{SESSIONS} idle sessions, % of a core", cost, 5.0).line()
+    yield table(["api, stt and gateway together", "of a core"], rows)
+    yield Bar(f"{SESSIONS} idle sessions, % of a core", (found.silent - found.none) * 100, 5.0).line()
 
 
 def _endings(found: Sequence[Read]) -> str:
     heads = ["Korean sentences of labelled calls", "", "taken as whole", "doubtful: a little longer", "open: longer"]
     rows = [[read.says, str(read.count), *(f"{read.shares[how]:.1%}" for how in Ending)] for read in found]
     return table(heads, rows)
-
-
-def _percent(shares: tuple[float, float]) -> list[str]:
-    return [f"{share:.1%}" for share in shares]

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from bench.conversation.said import FRAME_SECONDS
 from bench.conversation.talker import RATE, Talker, session
@@ -13,19 +14,32 @@ SESSIONS = 20
 SETTLE_SECONDS = 3.0
 
 
-def share_of_a_core(mesh: Mesh, seconds: float, *, open_microphones: bool) -> tuple[float, float]:
-    """With the sessions, and without any. An open microphone sends silence all the time."""
-    without = _spent(mesh, seconds)
+@dataclass(frozen=True)
+class Idle:
+    """Cores."""
+
+    none: float
+    """Without any session."""
+    silent: float
+    """Sessions that send nothing."""
+    open_microphones: float
+    """Sessions that send silence all the time."""
+
+
+def measure(mesh: Mesh, seconds: float) -> Idle:
+    time.sleep(SETTLE_SECONDS)
+    none = _spent(mesh, seconds)
     with ExitStack() as stack:
         talkers = [stack.enter_context(session(mesh.url("api"), "ko")) for _ in range(SESSIONS)]
-        over = threading.Event()
-        if open_microphones:
-            sender = threading.Thread(target=_be_silent, args=(talkers, over))
-            sender.start()
-            stack.callback(sender.join)
-            stack.callback(over.set)
         time.sleep(SETTLE_SECONDS)
-        return _spent(mesh, seconds), without
+        silent = _spent(mesh, seconds)
+        over = threading.Event()
+        sender = threading.Thread(target=_be_silent, args=(talkers, over))
+        sender.start()
+        stack.callback(sender.join)
+        stack.callback(over.set)
+        time.sleep(SETTLE_SECONDS)
+        return Idle(none, silent, _spent(mesh, seconds))
 
 
 def _spent(mesh: Mesh, seconds: float) -> float:

@@ -19,10 +19,10 @@ _IDLE = (3, 4, 7)
 class Quiet:
     """Measures again what others disturbed, and keeps the quietest."""
 
-    def __init__(self, tries: int) -> None:
+    def __init__(self, tries: int, others: list[float]) -> None:
+        """`others` gets the cores that other processes took, for each figure that was kept."""
         self._tries = tries
-        self.others: list[float] = []
-        """Cores that other processes took, for each that was kept."""
+        self._others = others
 
     def measure(self, what: str, work: Callable[[], T]) -> T:
         found: list[tuple[float, T]] = []
@@ -35,7 +35,7 @@ class Quiet:
                 break
             report(f"{what}: others took {share:.2f} cores")
         share, kept = min(found, key=lambda pair: pair[0])
-        self.others.append(share)
+        self._others.append(share)
         return kept
 
 
