@@ -19,8 +19,8 @@ from bench.stt.sides import ROOT
 from bench.stt.table import table
 
 from chammal_contracts.voice import Emotion, VoiceFeatures
-from chammal_stt.voice.measure import Measured
-from chammal_stt.voice.pitch import Audio, PitchDetector
+from chammal_stt.voice.measure import Audio, Measured
+from chammal_stt.voice.pitch import PitchDetector
 from chammal_stt.voice.rules import VoiceRules
 from chammal_stt.voice.speaker import Speaker, features
 

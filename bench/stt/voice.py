@@ -20,8 +20,8 @@ from bench.stt.audio import RATE, Clip, Library, Samples
 from bench.stt.sides import ROOT, Chammal
 from bench.stt.table import Bar, spread, table
 
-from chammal_stt.voice.measure import Measured
-from chammal_stt.voice.pitch import Audio, PitchDetector
+from chammal_stt.voice.measure import Audio, Measured
+from chammal_stt.voice.pitch import PitchDetector
 
 WHOLE_SECONDS = 60
 ORDER = (False, True, True, False)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from chammal_stt.messages import SAMPLE_RATE, Piece, RecognisedSegment, Recognition
-from chammal_stt.voice import listener as listener_module
+from chammal_stt.voice import pitch
 from chammal_stt.voice.listener import VoiceListener, with_voice
 
 BUZZ = np.sign(np.sin(2 * np.pi * 150 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)).astype(np.float32) * np.float32(0.1)
@@ -39,7 +39,7 @@ def test_a_failure_is_told_and_the_text_stands(listener: VoiceListener, monkeypa
     def broken() -> None:
         raise RuntimeError("no model of pitch")
 
-    monkeypatch.setattr(listener_module, "PitchDetector", broken)
+    monkeypatch.setattr(pitch, "PitchDetector", broken)
     found = with_voice(WRITTEN, PIECE, listener.begin([AUDIO], [PIECE])[0])
     assert found.voice_error == "RuntimeError: no model of pitch"
     assert found.segments[0].voice_error == found.voice_error

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from chammal_stt.messages import SAMPLE_RATE, VoiceMeasure
-from chammal_stt.voice.measure import Measured
-from chammal_stt.voice.pitch import Audio, PitchDetector
+from chammal_stt.voice.measure import Audio, Measured
+from chammal_stt.voice.pitch import PitchDetector
 
 
 @pytest.fixture(scope="module")

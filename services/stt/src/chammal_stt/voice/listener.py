@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from chammal_stt.messages import SAMPLE_RATE, Piece, Recognition
-from chammal_stt.voice.measure import Measured
-from chammal_stt.voice.pitch import Audio, PitchDetector
+from chammal_stt.voice.measure import Audio, Measured
+
+if TYPE_CHECKING:
+    from chammal_stt.voice.pitch import PitchDetector
 
 
 class VoiceListener:
-    """The model of pitch is loaded at the first piece whose voice is asked for."""
+    """The model of pitch is loaded at the first piece whose voice is asked for: without it there still is text."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "voice")
@@ -24,6 +27,8 @@ class VoiceListener:
 
     def _measure(self, audio: Audio) -> Measured:
         if self._detector is None:
+            from chammal_stt.voice.pitch import PitchDetector
+
             self._detector = PitchDetector()
         return Measured(audio, self._detector.contour(audio))
 

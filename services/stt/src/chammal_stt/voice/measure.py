@@ -1,14 +1,19 @@
 """What a voice is like in a stretch of audio: pitch, loudness, noise."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from chammal_stt.messages import SAMPLE_RATE, VoiceMeasure
-from chammal_stt.voice.pitch import HOP, Audio, Contour
 
+Audio = npt.NDArray[np.float32]
+"""One channel at 16 kHz, -1 to 1."""
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
+HOP = 256
+"""Samples a frame: 16 ms."""
 _FRAMES_A_SECOND = SAMPLE_RATE / HOP
 _LEAST_FRAMES = 12
 """0.2 s of speech; less is not measured."""
@@ -21,6 +26,15 @@ _AUDIBLE = 1e-3
 """Of full scale. Nothing quieter is speech."""
 _EDGE = 6
 """Frames: speech goes on so far around what has a pitch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contour:
+    """One value for each whole frame of HOP samples."""
+
+    f0: Floats
+    """Hz; of meaning only where `voiced`."""
+    voiced: Flags
 
 
 class Measured:

@@ -1,31 +1,15 @@
 """The fundamental frequency of a voice, by SwiftF0 (MIT). Only this imports swift_f0, in the recogniser."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from swift_f0 import SwiftF0
 
 from chammal_stt.messages import SAMPLE_RATE
+from chammal_stt.voice.measure import HOP, Audio, Contour
 
-Audio = npt.NDArray[np.float32]
-"""One channel at 16 kHz, -1 to 1."""
-
-HOP = 256
-"""Samples a frame: 16 ms."""
 _LOWEST, _HIGHEST = 60.0, 500.0
 """Hz, of speech."""
 _VOICED = 0.5
 """SwiftF0's own threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contour:
-    """One value for each whole frame of HOP samples."""
-
-    f0: npt.NDArray[np.float64]
-    """Hz; of meaning only where `voiced`."""
-    voiced: npt.NDArray[np.bool_]
 
 
 class PitchDetector:
