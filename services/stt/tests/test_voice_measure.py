@@ -51,6 +51,14 @@ def test_a_steady_pitch_is_told_within_two_in_a_hundred(detector: PitchDetector,
     assert found.voiced_share > 0.9
 
 
+def test_a_long_piece_has_a_value_for_each_frame_and_no_seams(detector: PitchDetector) -> None:
+    audio = voice(steady(140, 13.3))
+    contour = detector.contour(audio)
+    assert len(contour.f0) == len(contour.voiced) == len(audio) // 256
+    assert contour.voiced[5:-5].all()
+    assert contour.f0[5:-5] == pytest.approx(140, rel=0.02)
+
+
 def test_a_pitch_that_swings_has_the_deviation_of_its_swing(detector: PitchDetector) -> None:
     at = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
     found = measure(detector, voice(180 + 40 * np.sin(2 * np.pi * at)))
