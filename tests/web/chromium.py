@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -14,7 +15,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("CHAMMAL_TEST_PATIENCE", "30"))
+"""Seconds; a machine that does much else needs more."""
 MAX_MESSAGE = 64 * 1024 * 1024
 FLAGS = (
     "--headless=new",
@@ -213,7 +215,9 @@ def browser(folder: Path, more: Sequence[str] = ()) -> Iterator[Browser]:
         stderr=subprocess.PIPE,
     )
     try:
-        with connect(_address(process), max_size=MAX_MESSAGE, compression=None, proxy=None) as socket:
+        with connect(
+            _address(process), max_size=MAX_MESSAGE, compression=None, proxy=None, open_timeout=PATIENCE
+        ) as socket:
             yield Browser(socket)
     finally:
         process.terminate()

@@ -1,7 +1,6 @@
 """`/talk` in a real browser, with a microphone that plays a tone and a mesh that says what the test tells it to."""
 
 import itertools
-import math
 import struct
 
 import pytest
@@ -10,7 +9,7 @@ from chammal_kit.door import Door
 from chammal_kit.keys import KeyRing, KeyScope, new_key
 from tests.web import talk_stand_in
 from tests.web.chromium import Browser, Page
-from tests.web.conftest import HERTZ, LOUDNESS, ServeTalk
+from tests.web.conftest import LOUDNESS, ServeTalk
 from tests.web.talk_events import (
     ANSWER,
     QUESTION,
@@ -41,14 +40,10 @@ def open_talk(page: Page, mesh: TalkStandIn) -> None:
     page.wait(f"{PHASE} === 'listening'")
 
 
-def test_one_press_sends_what_the_microphone_hears_as_24_khz(page: Page, mesh: TalkStandIn) -> None:
+def test_one_press_sends_what_the_microphone_hears(page: Page, mesh: TalkStandIn) -> None:
     open_talk(page, mesh)
-    heard = mesh.wait_for_audio(1.5)[24_000:]
-    samples = struct.unpack(f"<{len(heard) // 2}h", heard)
-    crossings = sum(one < 0 <= other for one, other in itertools.pairwise(samples))
-    assert crossings / (len(samples) / 24_000) == pytest.approx(HERTZ, rel=0.02)
-    level = math.sqrt(sum(one * one for one in samples) / len(samples)) / 32768
-    assert level == pytest.approx(LOUDNESS / math.sqrt(2), rel=0.2)
+    heard = mesh.wait_for_audio(1.5)
+    assert max(struct.unpack(f"<{len(heard) // 2}h", heard)) / 32768 == pytest.approx(LOUDNESS, rel=0.25)
     page.wait("Number(document.querySelector('.level').getAttribute('aria-valuenow')) > 50")
     (update,) = [one for one in mesh.sent if one["type"] == "session.update"]
     assert update["session"]["audio"]["input"]["transcription"] == {"language": None}
@@ -74,7 +69,7 @@ def test_speech_settles_before_the_eyes_and_is_answered_aloud(page: Page, mesh: 
     mesh.tell(done("오늘은 맑고 따뜻합니다.", seconds={"first_token": 0.21, "first_audio": 0.33, "total": 0.98}))
     page.shows("말이 끝나고 첫 소리까지", ".felt")
     page.wait(f"{PHASE} === 'listening'")
-    assert page.run("document.querySelectorAll('.banner').length") == 0
+    assert page.run("document.querySelectorAll('.banner.danger').length") == 0
     assert page.run("[...document.querySelectorAll('.said')].map((one) => one.lang)") == ["ko", "ko"]
     assert not [one for one in mesh.sent if one["type"] == "conversation.item.truncate"]
 
@@ -107,6 +102,20 @@ def test_speaking_into_a_reply_silences_it_and_says_what_was_heard(page: Page, m
     late = [one for one in answers("", 1.0) if one["type"].startswith("response.output_audio.")]
     mesh.tell(*late, ends("item_second"), understood("잠깐만요", "item_second"))
     page.wait(f"{PHASE} === 'thinking'")
+
+
+def test_sound_that_was_on_its_way_when_the_reply_was_stopped_is_not_played(page: Page, mesh: TalkStandIn) -> None:
+    open_talk(page, mesh)
+    begun, *rest = answers("긴 대답입니다.", 2.0)
+    mesh.tell(begun)
+    page.wait(f"{PHASE} === 'thinking'")
+    page.press("Escape", 27)
+    mesh.wait("response.cancel")
+    mesh.tell(*rest, done("긴 대답입니다.", status="cancelled"))
+    page.shows("중간에 멈춤", ".reply")
+    mesh.tell(begins("item_next"), ends("item_next"), understood("네", "item_next"))
+    page.wait(f"{PHASE} === 'thinking'")
+    assert not [one for one in mesh.sent if one["type"] == "conversation.item.truncate"]
 
 
 def test_escape_stops_the_reply(page: Page, mesh: TalkStandIn) -> None:
@@ -273,6 +282,20 @@ def test_a_key_is_asked_for_and_never_in_an_address(page: Page, serve_talk: Serv
     assert not [url for url in page.requested() if key in url]
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_whatever_rate_the_device_has_what_is_sent_is_of_24_khz(page: Page, mesh: TalkStandIn, rate: int) -> None:
+    """In the worklet itself, faster than time. What 24 kHz cannot hold does not come back as another tone."""
+    page.go(f"{mesh.address}/talk")
+    samples = page.run(CAPTURED % (rate, rate, 1000))
+    assert len(samples) == pytest.approx(24_000, abs=2 * 960)
+    middle = samples[4800:-4800]
+    crossings = sum(one < 0 <= other for one, other in itertools.pairwise(middle))
+    assert crossings / (len(middle) / 24_000) == pytest.approx(1000, rel=0.01)
+    assert max(middle) == pytest.approx(32767, rel=0.02)
+    if rate > 40_000:
+        assert max(page.run(CAPTURED % (rate, rate, 15_000))[4800:-4800]) < 330
+
+
 def test_all_of_the_sound_is_played_and_none_twice(page: Page, mesh: TalkStandIn) -> None:
     """In the worklet itself, faster than time: a tone in, the same tone out at another rate."""
     page.go(f"{mesh.address}/talk")
@@ -283,6 +306,19 @@ def test_all_of_the_sound_is_played_and_none_twice(page: Page, mesh: TalkStandIn
     assert result["loudest"] == pytest.approx(0.5, rel=0.03)
 
 
+CAPTURED = """(async () => {
+  const context = new OfflineAudioContext(1, %d, %d);
+  await context.audioWorklet.addModule(document.querySelector('script').src.replace('talk.js', 'worklets.js'));
+  const node = new AudioWorkletNode(context, 'capture');
+  const tone = new OscillatorNode(context, { frequency: %d });
+  const samples = [];
+  node.port.onmessage = ({ data }) => samples.push(...new Int16Array(data.pcm));
+  tone.connect(node).connect(context.destination);
+  tone.start();
+  await context.startRendering();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return samples;
+})()"""
 OFFLINE = """(async () => {
   const context = new OfflineAudioContext(1, %d * 1.5, %d);
   await context.audioWorklet.addModule(document.querySelector('script').src.replace('talk.js', 'worklets.js'));

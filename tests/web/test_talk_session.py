@@ -78,7 +78,7 @@ def test_three_turns_are_heard_answered_and_remembered(page: Page, stages: Stage
     assert page.run(ANSWERED) == ["반갑습니다.", "At nine.", "천만에요."]
     page.shows("언어 모델의 첫 낱말", ".timings")
     page.wait("document.querySelector('.felt strong')")
-    assert page.run("document.querySelectorAll('.banner').length") == 0
+    assert page.run("document.querySelectorAll('.banner.danger').length") == 0
     told = [one["content"] for one in stages.asked[-1]["messages"] if one["role"] != "system"]
     assert "안녕하세요?" in told[0]
     assert told[1] == "반갑습니다."

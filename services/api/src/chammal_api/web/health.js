@@ -5,6 +5,8 @@ import { announce, fill, h } from "./dom.js";
 import { t } from "./language.js";
 
 const LACKING = new Set(["degraded", "dummy"]);
+/** Banners that this event shows to be of the past. */
+const OVER = { "response.created": ["error"], "conversation.item.input_audio_transcription.completed": ["lost", "slow"] };
 const EXPECTED = new Set(["response_cancel_not_active"]); // it ended while the cancel was on its way
 
 /** A real answer with an error is one that lacks a part. */
@@ -22,10 +24,12 @@ export class Health {
   }
 
   told(event) {
+    for (const cause of OVER[event.type] ?? []) this.found.delete(cause);
     if (event.type === "error") this.#error(event.error);
     else if (event.type === "chammal.stage") this.#stage(event.stage, event.lost_audio_ms);
     else if (event.type.endsWith("input_audio_transcription.failed") && event.error.chammal) this.#stage(event.error.chammal);
     else for (const report of event.chammal?.stages ?? event.response?.chammal?.stages ?? []) this.#stage(report);
+    this.draw();
   }
 
   /** A trouble of the page's own; `parts` null when it is over. */
@@ -51,8 +55,7 @@ export class Health {
     const cause = `stage.${report.stage}`;
     if (LACKING.has(report.status)) {
       this.found.set(cause, () => ({ tone: report.status === "dummy" ? "danger" : "caution", lines: [t(`talk.banner.${report.stage}.${lack(report)}`), why(reason(report))] }));
-    } else if (this.found.delete(cause)) announce(t("talk.back", { stage: t(`stage.${report.stage}`) }));
+    } else if (report.status === "ok" && this.found.delete(cause)) announce(t("talk.back", { stage: t(`stage.${report.stage}`) }));
     if (lost > 0) this.troubled("lost", { seconds: (lost / 1000).toFixed(1) });
-    this.draw();
   }
 }

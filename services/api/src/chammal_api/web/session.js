@@ -20,7 +20,7 @@ export class Session {
     this.worklets = worklets;
     this.listeners = listeners;
     this.items = new Map(); // id → {role, text}: what was said, for a new connection
-    this.silenced = new Set(); // items whose sound is not wanted any more
+    this.silenced = new Set(); // items and responses whose sound is not wanted any more
     this.on = false;
     this.tries = 0;
     this.lost = 0;
@@ -48,12 +48,12 @@ export class Session {
   }
 
   async #open(quieted) {
-    this.context = new AudioContext({ latencyHint: "interactive" });
-    this.context.addEventListener("statechange", () => {
-      if (this.on && this.context.state !== "running") this.context.resume().catch(() => {}); // a telephone call took it
+    const context = (this.context = new AudioContext({ latencyHint: "interactive" }));
+    context.addEventListener("statechange", () => {
+      if (this.context === context && context.state !== "running") context.resume().catch(() => {}); // a telephone call took it
     });
-    await Promise.all([this.context.resume(), this.context.audioWorklet.addModule(this.worklets)]);
-    if (!this.on) return;
+    await Promise.all([context.resume(), context.audioWorklet.addModule(this.worklets)]);
+    if (this.context !== context) return; // it was ended meanwhile
     this.speaker = new Speaker(this.context, (...moved) => this.#moved(...moved));
     await this.#listen(quieted);
   }
@@ -100,8 +100,10 @@ export class Session {
   }
 
   #forget() {
-    this.ready = this.hearing = this.awaited = false;
+    this.ready = this.awaited = false;
+    this.hearing = null; // the item that the person speaks
     this.response = null; // the id of the one that is being made
+    this.latest = null; // the item whose sound came last
     this.sounding = null; // the item that is heard
     this.sent = 0; // milliseconds of audio
     this.spokenUntil = null; // by the page's clock
@@ -139,19 +141,19 @@ export class Session {
       this.tries = 0;
       this.listeners.troubled("connection", null);
     },
-    "input_audio_buffer.speech_started": () => {
-      this.hearing = true;
+    "input_audio_buffer.speech_started": ({ item_id }) => {
+      this.hearing = item_id;
       this.#silence();
     },
     "input_audio_buffer.speech_stopped": ({ audio_end_ms }) => {
-      this.hearing = false;
+      this.hearing = null;
       this.#asked(this.began + audio_end_ms);
     },
     "conversation.item.input_audio_transcription.completed": ({ item_id, transcript }) => {
       this.items.set(item_id, { role: "user", text: transcript });
-      if (!transcript) this.awaited = false;
+      this.#settled(item_id, Boolean(transcript));
     },
-    "conversation.item.input_audio_transcription.failed": () => { this.awaited = this.hearing = false; },
+    "conversation.item.input_audio_transcription.failed": ({ item_id }) => this.#settled(item_id, false),
     "conversation.item.done": ({ item }) => this.#remember(item),
     "conversation.item.retrieved": ({ item }) => this.#remember(item),
     "conversation.item.truncated": ({ item_id }) => this.socket.send({ type: "conversation.item.retrieve", item_id }),
@@ -159,13 +161,21 @@ export class Session {
       this.response = response.id;
       this.awaited = false;
     },
-    "response.output_audio.delta": ({ item_id, delta }) => {
+    "response.output_audio.delta": ({ response_id, item_id, delta }) => {
+      this.latest = item_id;
+      if (this.silenced.has(response_id)) this.silenced.add(item_id);
       if (!this.silenced.has(item_id)) this.speaker?.play(item_id, bytes(delta));
     },
     "response.output_audio.done": ({ item_id }) => { if (!this.silenced.has(item_id)) this.speaker?.end(item_id); },
     "response.done": () => { this.response = null; },
     error: () => { this.awaited = false; },
   };
+
+  /** Speech that stt lost in the middle has no end of its own. */
+  #settled(item, answered) {
+    if (this.hearing === item) this.hearing = null;
+    if (!answered) this.awaited = false;
+  }
 
   #asked(when) {
     this.awaited = true;
@@ -189,6 +199,7 @@ export class Session {
 
   async #silence() {
     if (!this.speaker) return;
+    for (const id of [this.response, this.latest]) if (id) this.silenced.add(id); // what is on its way is not wanted either
     const cleared = await this.speaker.clear();
     this.sounding = null;
     if (cleared && this.on) {

@@ -15,6 +15,7 @@ const WORKLETS = new URL("./worklets.js", import.meta.url);
 const SPOKEN = ["", "ko", "en"];
 const LOUD = 0.25; // of the meter's end, as the root of the level
 const FALL = 0.85; // of the meter, a frame
+const AWAY = new Set(["off", "connecting"]);
 
 const turns = new Turns();
 const timings = new Timings();
@@ -33,7 +34,7 @@ const spoken = h("select", { name: "spoken" });
 const quieted = h("input", { type: "checkbox", name: "quieted" });
 const instructions = h("textarea", { name: "instructions", rows: "3", maxlength: "8000" });
 const texts = { hint: h("p", { class: "faint" }), more: h("summary"), spoken: h("span"), quieted: h("span"), instructions: h("span"), next: h("p", { class: "faint" }), title: h("h1", { class: "unseen" }), log: h("h2") };
-let last = "off";
+let last = null;
 let loud = 0;
 let ending = null;
 
@@ -58,6 +59,7 @@ const session = new Session(WORKLETS, {
 
 function drawPhase() {
   const now = session.phase;
+  if (now === last) return;
   if (now === "off") {
     loud = 0;
     meter.style.setProperty("--level", 0);
@@ -66,9 +68,9 @@ function drawPhase() {
   button.setAttribute("aria-pressed", String(now !== "off"));
   fill(button, t(now === "off" ? "talk.start" : "talk.stop"));
   fill(phase, named("talk.phase", now));
-  const ready = now !== "off" && now !== "connecting";
+  const ready = !AWAY.has(now);
   line.disabled = send.disabled = !ready;
-  if (ready && (last === "off" || last === "connecting")) announce(t("talk.phase.listening"));
+  if (ready && AWAY.has(last)) announce(t("talk.phase.listening"));
   last = now;
 }
 
@@ -88,6 +90,7 @@ function draw() {
   line.placeholder = t("talk.line");
   fill(send, t("talk.send"));
   for (const view of views) view.draw();
+  last = null;
   drawPhase();
   drawEnding();
 }
