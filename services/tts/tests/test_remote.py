@@ -145,6 +145,16 @@ def test_when_all_fail_the_problem_names_every_attempt(
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_its_key_stays_here_whatever_it_repeats(
+    open_client: Open, server: SpeechServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.status, server.pieces = 401, [b"No such key: sk-of-ours"]
+    with open_client(openai_key=SecretStr("sk-of-ours")) as client:
+        answer = client.post(URL, json={**ASK, "model": "openai"})
+    assert answer.status_code == 503
+    assert "sk-of-ours" not in answer.text + str(answer.headers) + caplog.text
+
+
 def test_its_breaker_spares_it_and_ready_says_so_while_the_service_still_speaks(
     open_client: Open, server: SpeechServer
 ) -> None:
