@@ -45,13 +45,18 @@ _FRAME_SECONDS = 0.02
 class Stages:
     def __init__(self) -> None:
         self.url = ""
+        self.writing = threading.Event()
+        """Unset, the language model stops after its first word."""
+        self._ears: set[Ear] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.reset()
+
+    def reset(self) -> None:
         self.words: list[str] = []
         """What is heard next; when there are none, noise."""
         self.language = "ko"
         self.replies: list[str] = []
         """What the language model says next; when there are none, two sentences."""
-        self.writing = threading.Event()
-        """Unset, it stops after its first word."""
         self.writing.set()
         self.broken: set[str] = set()
         """Of `stt`, `llm` and `tts`: answered with 503."""
@@ -60,8 +65,6 @@ class Stages:
         self.spoken: list[dict[str, Any]] = []
         self.speech_bytes = 4800
         """Of one piece: a tenth of a second at 24 kHz."""
-        self._ears: set[Ear] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def lose_stt(self) -> None:
         """Every stream breaks off, without a close."""

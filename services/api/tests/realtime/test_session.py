@@ -2,50 +2,46 @@
 
 import asyncio
 import base64
-import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from pydantic import SecretStr
-from tests.stand_in_stages import LOUD_SECOND, QUIET_SECOND, Stages, stand_in_stages
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from tests.conversing import PATIENCE, Api, Person
+from tests.stand_in_stages import QUIET_SECOND, Stages, stand_in_stages
+from websockets.exceptions import InvalidStatus
 
-from chammal_api.app import create
 from chammal_api.realtime.metrics import RealtimeOutcome
 from chammal_api.settings import ApiSettings
-from chammal_contracts.realtime import SERVER_EVENT, RealtimeClose
-from chammal_kit.keys import KeyScope, new_key
+from chammal_contracts.realtime import RealtimeClose
 from chammal_kit.metrics import REGISTRY
-from chammal_kit.serve import Server, configure
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 30.0
-Event = dict[str, Any]
 
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def stages() -> Iterator[Stages]:
+@pytest.fixture(scope="module")
+def all_stages() -> Iterator[Stages]:
     with stand_in_stages() as stages:
         yield stages
 
 
 @pytest.fixture
-def settings(stages: Stages, tmp_path: Any) -> ApiSettings:
+def stages(all_stages: Stages) -> Iterator[Stages]:
+    all_stages.reset()
+    yield all_stages
+    all_stages.reset()
+
+
+@pytest.fixture(scope="module")
+def settings(all_stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
     return ApiSettings(
-        stt_url=stages.url,
-        llm_url=stages.url,
-        tts_url=stages.url,
-        data_dir=tmp_path / "data",
+        stt_url=all_stages.url,
+        llm_url=all_stages.url,
+        tts_url=all_stages.url,
+        data_dir=tmp_path_factory.mktemp("data"),
         realtime_sessions=4,
         live_send_seconds=1,
         breaker_open_seconds=0.1,
@@ -53,100 +49,12 @@ def settings(stages: Stages, tmp_path: Any) -> ApiSettings:
     )
 
 
-class Person:
-    """A client of one conversation."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self.events: list[Event] = []
-
-    async def send(self, kind: str, **fields: object) -> None:
-        await self.connection.send(json.dumps({"type": kind, **fields}))
-
-    async def configure(self, **session: object) -> Event:
-        await self.send("session.update", session={"type": "realtime", **session})
-        return await self.until("session.updated", "error")
-
-    async def say(self, audio: bytes = LOUD_SECOND) -> None:
-        await self.send("input_audio_buffer.append", audio=base64.b64encode(audio).decode())
-
-    async def speak(self) -> None:
-        """A second of speech, and silence after it."""
-        await self.say(LOUD_SECOND)
-        await self.say(QUIET_SECOND)
-
-    async def next(self) -> Event:
-        async with asyncio.timeout(PATIENCE):
-            text = await self.connection.recv()
-        SERVER_EVENT.validate_json(text)
-        event: Event = json.loads(text)
-        self.events.append(event)
-        return event
-
-    async def until(self, *kinds: str) -> Event:
-        while True:
-            event = await self.next()
-            if event["type"] in kinds:
-                return event
-
-    async def closed(self) -> tuple[int, str]:
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await self.next()
-        return self.connection.close_code or 0, self.connection.close_reason or ""
-
-    def kinds(self) -> list[str]:
-        return [event["type"] for event in self.events]
-
-    def of(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event["type"] == kind]
-
-
-class Api:
-    def __init__(self, settings: ApiSettings) -> None:
-        self.server = Server(configure(create(settings), settings, websockets=True))
-        self.server.config.port = 0
-        self._running = asyncio.create_task(self.server.serve())
-
-    async def ready(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not self.server.started:  # noqa: ASYNC110 uvicorn tells nobody
-                await asyncio.sleep(0.01)
-
-    @property
-    def address(self) -> str:
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        return f"ws://127.0.0.1:{port}/v1/realtime"
-
-    def connect(self, query: str = "?model=gpt-realtime", **options: Any) -> connect:
-        return connect(self.address + query, proxy=None, max_size=None, **options)
-
-    async def close(self) -> None:
-        self.server.should_exit = True
-        await self._running
-
-
-Start = Callable[[ApiSettings], Api]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    running: list[Api] = []
-
-    def begin(settings: ApiSettings) -> Api:
-        running.append(Api(settings))
-        return running[-1]
-
-    yield begin
-    for api in running:
-        await api.close()
-
-
-@pytest.fixture
-async def api(start: Start, settings: ApiSettings) -> Api:
-    api = start(settings)
+@pytest.fixture(scope="module")
+async def api(settings: ApiSettings) -> AsyncIterator[Api]:
+    api = Api(settings)
     await api.ready()
-    return api
+    yield api
+    await api.close()
 
 
 @pytest.fixture
@@ -267,35 +175,6 @@ async def test_what_was_cleared_is_never_heard(person: Person, stages: Stages) -
     assert len(person.of("conversation.item.added")) == 1
 
 
-async def test_an_unfinished_clause_and_what_follows_are_one_turn(
-    start: Start, settings: ApiSettings, stages: Stages
-) -> None:
-    stages.words = ["내일 부산에 가려고 하는데", "비가 올까요?"]
-    api = start(settings.model_copy(update={"realtime_open_clause_seconds": 60}))
-    await api.ready()
-    async with api.connect() as connection:
-        person = Person(connection)
-        await person.speak()
-        await person.until("input_audio_buffer.speech_stopped")
-        await person.speak()
-        await person.until("response.done")
-    assert len(person.of("input_audio_buffer.committed")) == 1
-    [completed] = person.of("conversation.item.input_audio_transcription.completed")
-    assert completed["transcript"] == "내일 부산에 가려고 하는데 비가 올까요?"
-
-
-async def test_an_unfinished_clause_is_not_waited_for_forever(
-    start: Start, settings: ApiSettings, stages: Stages
-) -> None:
-    stages.words = ["내일 부산에 가려고 하는데"]
-    api = start(settings.model_copy(update={"realtime_open_clause_seconds": 0.01}))
-    await api.ready()
-    async with api.connect() as connection:
-        person = Person(connection)
-        await person.speak()
-        assert (await person.until("response.done"))["response"]["status"] == "completed"
-
-
 async def test_noise_is_a_turn_that_nobody_answers(person: Person) -> None:
     await person.speak()
     completed = await person.until("conversation.item.input_audio_transcription.completed")
@@ -414,7 +293,9 @@ async def test_an_stt_that_breaks_off_in_the_middle_costs_that_turn_alone(person
     assert stages.asked[0]["messages"][-1]["content"] == "다시 말합니다"
 
 
-async def test_a_commit_while_stt_is_gone_fails_and_the_session_goes_on(person: Person, stages: Stages) -> None:
+async def test_a_commit_while_stt_is_gone_fails_and_nothing_answers_what_was_not_heard(
+    person: Person, stages: Stages
+) -> None:
     stages.broken = {"stt"}
     await person.configure(audio={"input": {"turn_detection": None}})
     await person.say()
@@ -423,7 +304,15 @@ async def test_a_commit_while_stt_is_gone_fails_and_the_session_goes_on(person: 
     await person.say()
     await person.send("input_audio_buffer.commit")
     await person.until("conversation.item.input_audio_transcription.failed")
-    assert (await person.configure(instructions="On."))["type"] == "session.updated"
+    await person.send("response.create")
+    response = (await person.until("response.done"))["response"]
+    assert response["status"] == "failed"
+    assert {report["stage"]: report["status"] for report in response["chammal"]["stages"]} == {
+        "stt": "dummy",
+        "reply": "skipped",
+        "tts": "skipped",
+    }
+    assert not stages.asked
 
 
 async def test_a_language_model_that_is_gone_leaves_an_answer_that_says_so(person: Person, stages: Stages) -> None:
@@ -479,38 +368,6 @@ async def test_a_client_that_never_reads_is_cut_off_and_another_is_not_slowed(
         assert await ended(RealtimeOutcome.TOO_SLOW)
 
 
-async def test_hours_of_silence_end_a_session(start: Start, settings: ApiSettings) -> None:
-    api = start(settings.model_copy(update={"realtime_idle_seconds": 0.2}))
-    await api.ready()
-    async with api.connect() as connection:
-        person = Person(connection)
-        await person.say(QUIET_SECOND)
-        code, _ = await person.closed()
-    assert code == RealtimeClose.IDLE
-    assert person.of("error")[0]["error"]["code"] == "session_idle"
-
-
-async def test_a_session_ends_when_it_has_lasted_as_long_as_one_may(start: Start, settings: ApiSettings) -> None:
-    api = start(settings.model_copy(update={"realtime_session_seconds": 0.2}))
-    await api.ready()
-    async with api.connect() as connection:
-        person = Person(connection)
-        code, _ = await person.closed()
-    assert code == RealtimeClose.EXPIRED
-    assert person.of("error")[0]["error"]["code"] == "session_expired"
-
-
-async def test_more_sessions_than_there_are_places_are_told_to_come_back(start: Start, settings: ApiSettings) -> None:
-    api = start(settings.model_copy(update={"realtime_sessions": 1}))
-    await api.ready()
-    async with api.connect() as connection:
-        await Person(connection).until("session.created")
-        with pytest.raises(InvalidStatus) as refused:
-            await api.connect()
-    assert refused.value.response.status_code == 503
-    assert refused.value.response.headers["Retry-After"]
-
-
 @pytest.mark.parametrize("query", ["?intent=transcription", "?call_id=x", f"?model={'m' * 200}"])
 async def test_a_query_that_is_not_supported_is_refused(api: Api, query: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
@@ -522,33 +379,3 @@ async def test_a_page_of_another_origin_is_refused(api: Api) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await api.connect(origin="https://elsewhere.example")
     assert refused.value.response.status_code == 403
-
-
-async def test_a_key_needs_the_scope_and_may_come_as_a_browser_sends_it(start: Start, settings: ApiSettings) -> None:
-    key, stored = new_key("talker", [KeyScope.CONVERSATION])
-    other, others = new_key("reader", [KeyScope.CHAT])
-    api = start(settings.model_copy(update={"keys": SecretStr(f"{stored.line()};{others.line()}")}))
-    await api.ready()
-    for headers, status in (({}, 401), ({"Authorization": f"Bearer {other}"}, 403)):
-        with pytest.raises(InvalidStatus) as refused:
-            await api.connect(additional_headers=headers)
-        assert refused.value.response.status_code == status
-    offered = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{key}")]
-    async with api.connect(subprotocols=offered) as connection:
-        assert connection.subprotocol == "realtime"
-        await Person(connection).until("session.created")
-
-
-async def test_shutting_down_ends_a_session_after_the_answer_that_is_being_given(
-    api: Api, person: Person, stages: Stages
-) -> None:
-    stages.writing.clear()
-    stages.words = ["여보세요"]
-    await person.speak()
-    await person.until("response.created")
-    api.server.should_exit = True
-    stages.writing.set()
-    code, _ = await person.closed()
-    assert code == RealtimeClose.SHUTTING_DOWN
-    assert person.of("response.done")[0]["response"]["status"] == "completed"
-    assert person.of("error")[0]["error"]["code"] == "server_shutting_down"

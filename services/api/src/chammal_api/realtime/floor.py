@@ -77,7 +77,8 @@ class PersonsTurn:
 
 
 class Floor:
-    """`on_speech` is called when the person begins to speak, `on_turn` when a turn is over and is to be answered."""
+    """`on_speech` is called when the person begins to speak, `on_turn` when a turn was heard, and whether it is to
+    be answered, `on_miss` when it was not."""
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Floor:
         put: Callable[[ServerEvent], None],
         on_speech: Callable[[], None],
         on_turn: Callable[[Heard, bool], None],
+        on_miss: Callable[[StageReport], None],
         tally: Tally,
         settings: ApiSettings,
     ) -> None:
@@ -94,6 +96,7 @@ class Floor:
         self._put = put
         self._on_speech = on_speech
         self._on_turn = on_turn
+        self._on_miss = on_miss
         self._tally = tally
         self._settings = settings
         self._input = AudioInput()
@@ -289,6 +292,7 @@ class Floor:
         if turn.failure is not None and not text:
             if self._input.transcription is not None:
                 self._put(TranscriptionFailed(item_id=turn.item_id, error=_stage_error(turn.failure)))
+            self._on_miss(turn.failure)
             return
         self._tell(turn, text, "")
         if self._input.transcription is not None:

@@ -249,8 +249,12 @@ class _Stream:
         watching = asyncio.create_task(self._watch(silent_seconds))
         sending = asyncio.create_task(self._send())
         try:
-            await asyncio.wait((receiving, watching), return_when=asyncio.FIRST_COMPLETED)
-            await (receiving if receiving.done() else watching)
+            done, _ = await asyncio.wait((receiving, watching, sending), return_when=asyncio.FIRST_COMPLETED)
+            if sending in done:
+                await sending
+                done, _ = await asyncio.wait((receiving, watching), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
             for _ in range(self._commits):
                 self._hearing.tell(Committed(utterance=None))
         finally:

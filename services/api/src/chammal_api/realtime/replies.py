@@ -8,13 +8,14 @@ from chammal_api.realtime.conversation import Conversation
 from chammal_api.realtime.heard import Heard
 from chammal_api.realtime.metrics import INTERRUPTIONS
 from chammal_api.realtime.outbox import Outbox
+from chammal_api.realtime.refusal import refuse
 from chammal_api.realtime.responder import Responder
 from chammal_api.realtime.response import Response
 from chammal_api.realtime.response_config import ResponseConfig
 from chammal_api.tally import Tally
 from chammal_contracts.realtime import ResponseDone, ServerEvent
 from chammal_contracts.realtime_response import CancelReason
-from chammal_contracts.stages import Stage
+from chammal_contracts.stages import Stage, StageReport
 
 _OF_A_TURN = frozenset({Stage.STT, Stage.EMOTION})
 """Counted when the turn was over."""
@@ -37,6 +38,7 @@ class Replies:
         self._all_heard = all_heard
         self._wanted: _Wanted | None = None
         self._unanswered: Heard | None = None
+        self._unheard: StageReport | None = None
         self._response: Response | None = None
         self._answering: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
@@ -55,7 +57,11 @@ class Replies:
 
     def hear(self, heard: Heard) -> None:
         """A turn that is answered when the client asks for it."""
-        self._unanswered = heard
+        self._unanswered, self._unheard = heard, None
+
+    def miss(self, report: StageReport) -> None:
+        """A turn that nobody has heard, so that nothing can answer it."""
+        self._unanswered, self._unheard = None, report
 
     def answer(self, heard: Heard, config: ResponseConfig) -> None:
         """As soon as the answer before it is over."""
@@ -72,6 +78,7 @@ class Replies:
 
     def cancel(self, response_id: str | None) -> None:
         """What a client asks for. Raises ClientFault."""
+        self._wanted = None
         response = self._response
         if response is None or response.over or response_id not in (None, response.id):
             raise ClientFault("response_cancel_not_active", "There is no such response going on.", "response_id")
@@ -107,6 +114,10 @@ class Replies:
             if self._cancelling:
                 await asyncio.wait(self._cancelling)  # the history ends where hearing it ended
             heard, self._unanswered = wanted.heard or self._unanswered, None
+            missed, self._unheard = self._unheard, None
+            if missed is not None and heard is None:
+                await refuse(self._send, wanted.config, missed)
+                continue
             self._response = self._responder.respond(self._conversation, wanted.config, heard)
             await self._response.run(self._send)
 

@@ -49,6 +49,7 @@ from chammal_contracts.realtime_client import (
     SessionUpdate,
 )
 from chammal_contracts.realtime_session import Pcm, ServerVad, Session, SessionConfig, Ulaw, merged
+from chammal_contracts.stages import StageReport
 from chammal_kit.upstream import Upstream
 
 _LAST_SECONDS = 5.0
@@ -107,6 +108,7 @@ class RealtimeSession:
             self._outbox.put,
             self._on_speech,
             self._on_turn,
+            self._on_miss,
             needs.tally,
             settings,
         )
@@ -255,6 +257,9 @@ class RealtimeSession:
             self._replies.answer(heard, ResponseConfig.of(self._session, self._conversation.id))
         else:
             self._replies.hear(heard)
+
+    def _on_miss(self, report: StageReport) -> None:
+        self._replies.miss(report)
 
     async def _watch(self) -> Ending:
         """Returns when the session has to end."""
