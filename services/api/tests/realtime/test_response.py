@@ -480,6 +480,14 @@ async def test_without_tts_the_text_arrives_and_the_stage_is_named_once(services
     assert desk.conversation.messages("S", 500).messages[-1]["content"] == "".join(REPLY)
 
 
+async def test_what_a_tts_has_tried_is_told(services: Services, desk: Desk) -> None:
+    attempts = [{"backend": "kokoro", "outcome": "failed", "error_type": "unavailable", "seconds": 0.1}]
+    problem = Problem(503, ErrorCode.BACKENDS_FAILED, "No engine spoke.", attempts=attempts)
+    services.speech = JSONResponse(problem.body().model_dump(mode="json"), 503)
+    response = await desk.answer()
+    assert {attempt.backend for attempt in report(response, Stage.TTS).attempts} == {"kokoro"}
+
+
 async def test_a_tts_that_fails_once_speaks_the_next_sentence(services: Services, desk: Desk) -> None:
     async def once(asked: dict[str, Any]) -> AsyncIterator[bytes]:
         yield SECOND[: 4800 if len(services.spoken) == 1 else None]

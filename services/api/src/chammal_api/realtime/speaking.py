@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+from chammal_api.clients.completion import gateway_attempts as service_attempts
 from chammal_api.clients.failure import describe
 from chammal_api.clients.speech import SpeechStream, is_unspeakable, stream_speech
 from chammal_api.realtime.playback import Playback
@@ -122,7 +123,7 @@ class Speaking:
             self._attempts += stream.attempts
             self._spoken += 1
         except UpstreamError as error:
-            self._attempts += error.attempts
+            self._attempts += service_attempts(error) or error.attempts
             if is_unspeakable(error):
                 self._asked -= 1
                 return
