@@ -2,7 +2,13 @@
 
 import asyncio
 import base64
+import os
+import re
+import subprocess
+import sys
+import wave
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +16,7 @@ from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from tests.stand_in_stages import LOUD_SECOND, QUIET_SECOND, Stages, stand_in_stages
-from tests.wire.service import PATIENCE, Service
+from tests.wire.service import PATIENCE, ROOT, Service
 
 pytestmark = pytest.mark.anyio
 
@@ -144,3 +150,25 @@ async def test_each_stage_fails_in_a_turn_and_the_session_goes_on(
     assert done.response.status == "completed"
     assert of(events, "response.output_audio_transcript.done")[0].transcript == "네, 들립니다."
     assert of(events, "response.output_audio.delta")
+
+
+def test_the_client_of_the_docs_is_answered(api: Service, stages: Stages, tmp_path: Path) -> None:
+    (client,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "realtime.md").read_text(encoding="utf-8"), re.S)
+    script, question, answer = tmp_path / "talk.py", tmp_path / "question.wav", tmp_path / "answer.wav"
+    script.write_text(client, encoding="utf-8")
+    with wave.open(str(question), "wb") as recording:
+        recording.setparams((1, 2, 24_000, 0, "NONE", ""))
+        recording.writeframes(LOUD_SECOND)
+    stages.words, stages.replies = ["몇 시예요"], ["세 시입니다."]
+    ran = subprocess.run(
+        [sys.executable, script, question, answer],
+        env=os.environ | {"CHAMMAL_URL": api.url, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split("\n")[:2] == ["heard:  몇 시예요", "answer: 세 시입니다."]
+    with wave.open(str(answer)) as kept:
+        assert kept.getnframes() == stages.speech_bytes // 2
