@@ -31,8 +31,6 @@ class RealtimeClose(IntEnum):
     """The session has lasted as long as one may."""
     TOO_SLOW = 4429
     """The client did not read its events."""
-    TOO_FAST = 4430
-    """It sent more than it may, for too long."""
 
 
 class RealtimeErrorType(StrEnum):
@@ -265,7 +263,7 @@ class OutputAudioDone(ContentEvent):
 
 
 class StageChanged(ServerEventBase):
-    """Not OpenAI's: hearing is back after an `error` that named its stage, or the mood of a turn was not measured."""
+    """Not OpenAI's: hearing is back, after an `error` that named its stage."""
 
     type: Literal["chammal.stage"] = "chammal.stage"
     stage: StageReport

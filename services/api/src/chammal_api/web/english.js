@@ -365,5 +365,4 @@ export const english = {
   "talk.closed.4408": "Nothing was said for long: the conversation has ended. Press the button to begin another.",
   "talk.closed.4410": "The conversation has lasted as long as one may. Press the button to begin another.",
   "talk.closed.4429": "This browser did not take the sound fast enough.",
-  "talk.closed.4430": "More was sent than the server takes.",
 };
