@@ -97,7 +97,7 @@ def answers(text: str, seconds: float, item: str = ANSWER) -> list[dict[str, Any
 
 
 def done(text: str, item: str = ANSWER, status: str = "completed", **provenance: Any) -> dict[str, Any]:
-    way = {"stages": [stage("reply"), stage("tts")], "seconds": {"total": 0.98}} | provenance
+    way = {"stages": [stage("reply"), stage("tts")], "seconds": {"first_out": 0.98, "whole": 1.4}} | provenance
     return {"type": "response.done", "response": response(status, output=[assistant(text, item)], chammal=way)}
 
 

@@ -66,7 +66,7 @@ def test_speech_settles_before_the_eyes_and_is_answered_aloud(page: Page, mesh: 
     mesh.tell(*answers("오늘은 맑고 따뜻합니다.", 1.0))
     page.wait(f"{PHASE} === 'speaking'")
     page.shows("오늘은 맑고 따뜻합니다.", ".reply")
-    mesh.tell(done("오늘은 맑고 따뜻합니다.", seconds={"first_token": 0.21, "first_audio": 0.33, "total": 0.98}))
+    mesh.tell(done("오늘은 맑고 따뜻합니다.", seconds={"first_words": 0.21, "first_sample": 0.33, "first_out": 0.98}))
     page.shows("말이 끝나고 첫 소리까지", ".felt")
     page.wait(f"{PHASE} === 'listening'")
     assert page.run("document.querySelectorAll('.banner.danger').length") == 0
