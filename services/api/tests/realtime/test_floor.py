@@ -275,3 +275,17 @@ async def test_the_end_of_speech_is_reckoned_back_from_the_silence(lay: Lay) -> 
     [(heard, _)] = table.turns
     assert heard.seconds == {"silence": 0.5, "after_endpoint": 0.02, "waited": pytest.approx(0, abs=0.1)}
     assert len(table.speeches) == 1
+
+
+async def test_an_stt_that_is_out_of_step_ends_nothing(lay: Lay) -> None:
+    table = lay(VAD)
+    table.final(7, "나는 누구")
+    table.stop(7)
+    table.partial(7, "여긴", "여긴")
+    table.floor.take(Committed(utterance=7))
+    detail = "The audio ended in the middle of a sample."
+    table.floor.take(LiveError(code=ErrorCode.MESSAGE_INVALID, detail=detail, fatal=False, stage=LiveStage.AUDIO))
+    assert table.events == []
+    table.say(8, "네.")
+    table.final(8, "네.")
+    assert table.transcripts() == ["네."]

@@ -40,6 +40,9 @@ from chammal_contracts.realtime import (
 from chammal_contracts.realtime_items import InputAudio, Item, ItemStatus
 from chammal_contracts.realtime_session import AudioInput, SemanticVad
 from chammal_contracts.stages import Stage, StageReport, StageStatus
+from chammal_kit.logs import component_logger
+
+log = component_logger("Floor")
 
 _LEAST_SECONDS = 0.1
 """Of audio, in what is committed."""
@@ -138,22 +141,17 @@ class Floor:
         self._put(AudioCleared())
 
     def take(self, event: HearingEvent) -> None:
+        """What does not follow from what came before is left out: an stt out of step must not end the session."""
         match event:
             case SpeechStarted():
                 self._start(event)
-            case Partial():
-                self._tell_partial(event)
-            case SpeechStopped():
-                self._stop(event)
-            case Final():
-                turn = self._owners.pop(event.utterance)
-                turn.finals[event.utterance] = event
-                reason = turn.reasons.get(event.utterance, EndReason.SILENCE)
-                turn.detector.final(event.utterance, event.text, event.language, reason)
-            case LiveError():
-                self._miss(event)
+            case Partial() | SpeechStopped() | Final() | LiveError():
+                self._go_on(event)
             case Committed():
-                next(turn for turn in self._turns if turn.committed and not turn.sealed).sealed = True
+                for turn in self._turns:
+                    if turn.committed and not turn.sealed:
+                        turn.sealed = True
+                        break
             case Lost():
                 self._lose(event.report)
             case Back():
@@ -202,9 +200,26 @@ class Floor:
             self._put(SpeechStartedEvent(audio_start_ms=round(event.start * 1000), item_id=turn.item_id))
             self._on_speech()
 
-    def _tell_partial(self, event: Partial) -> None:
+    def _go_on(self, event: Partial | SpeechStopped | Final | LiveError) -> None:
+        turn = self._owners.get(event.utterance or 0)
+        if turn is None:
+            log.warning("stt sent %s of an utterance that is not going on", event.type)
+            return
+        match event:
+            case Partial():
+                self._tell_partial(turn, event)
+            case SpeechStopped():
+                self._stop(turn, event)
+            case Final():
+                del self._owners[event.utterance]
+                turn.finals[event.utterance] = event
+                reason = turn.reasons.get(event.utterance, EndReason.SILENCE)
+                turn.detector.final(event.utterance, event.text, event.language, reason)
+            case LiveError():
+                self._miss(turn, event)
+
+    def _tell_partial(self, turn: PersonsTurn, event: Partial) -> None:
         """Once what was said before it in the turn is settled."""
-        turn = self._owners[event.utterance]
         if turn.discarded or any(number < event.utterance and turn is its for number, its in self._owners.items()):
             return
         self._tell(turn, _joined(turn, event.stable), event.text[len(event.stable) :])
@@ -217,17 +232,16 @@ class Floor:
         if delta or unsettled:
             self._put(TranscriptionDelta(item_id=turn.item_id, delta=delta, chammal=Settling(unsettled=unsettled)))
 
-    def _stop(self, event: SpeechStopped) -> None:
-        turn = self._owners[event.utterance]
+    def _stop(self, turn: PersonsTurn, event: SpeechStopped) -> None:
         turn.stopped[event.utterance] = asyncio.get_running_loop().time()
         turn.reasons[event.utterance] = event.reason
         if self._input.turn_detection is not None and not turn.discarded:
             self._put(SpeechStoppedEvent(audio_end_ms=round(event.end * 1000), item_id=turn.item_id))
 
-    def _miss(self, event: LiveError) -> None:
+    def _miss(self, turn: PersonsTurn, event: LiveError) -> None:
         """One utterance gets no text."""
-        if event.utterance is None or (turn := self._owners.pop(event.utterance, None)) is None:
-            return
+        assert event.utterance is not None  # noqa: S101 it has an owner
+        del self._owners[event.utterance]
         report = StageReport(stage=Stage.STT, status=StageStatus.DUMMY, error_type=event.code, error=event.detail)
         turn.failure = report
         turn.detector.lost(event.utterance)
