@@ -59,6 +59,9 @@ soak: $(installed) ## CALLS=1000 while services are killed, then MINUTES=30 of r
 bench-compliance: $(installed) ## the mis-selling check, rules alone, on labelled calls (seconds)
 	$(bin)/python -m bench.compliance
 
+bench-conversation: $(installed) ## from the last word to the first audio, beside pipecat (20 minutes, on a machine that does nothing else)
+	$(bin)/python -m bench.conversation
+
 bench-faults: $(installed) ## the mesh at five times its capacity, and with a service down (15 minutes)
 	$(bin)/python -m bench.overload --out bench/results/overload.md
 	$(bin)/python -m bench.outage --out bench/results/outage.md
@@ -86,4 +89,4 @@ $(installed): requirements/dev.txt pyproject.toml $(packages:=/pyproject.toml)
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(packages))
 	@touch $@
 
-.PHONY: run demo demo-healing models test test-faults test-contract test-compose audit check bench bench-stt bench-compliance bench-faults soak lock help
+.PHONY: run demo demo-healing models test test-faults test-contract test-compose audit check bench bench-stt bench-compliance bench-conversation bench-faults soak lock help

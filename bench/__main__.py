@@ -11,6 +11,8 @@ RUNS = (
     ("-m", "bench.calls_accept"),
     ("-m", "bench.gateway"),
     ("-m", "bench.stt"),
+    ("-m", "bench.conversation"),
+    ("-m", "bench.spoken", "--out", "bench/results/spoken.md"),
 )
 
 if __name__ == "__main__":

@@ -84,6 +84,9 @@ class Mesh:
     def alive(self, name: str) -> bool:
         return self._processes[name].poll() is None
 
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes.values()]
+
     def wait(self, name: str, told: str) -> None:
         """Until the service's /ready says so."""
         give_up = time.monotonic() + READY_SECONDS

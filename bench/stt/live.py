@@ -143,10 +143,11 @@ def trend(session: Session) -> float:
     return statistics.median(delays[-quarter:]) - statistics.median(delays[:quarter])
 
 
-def speak(port: int, stream: Clip, samples: Samples) -> Session:
+def speak(port: int, stream: Clip, samples: Samples, **options: object) -> Session:
+    """`options` are more fields of `start`."""
     session = Session()
     with connect(f"ws://127.0.0.1:{port}/v1/stream", proxy=None, max_size=None) as socket:
-        socket.send(json.dumps({"type": "start", "sample_rate": RATE, "language": stream.language}))
+        socket.send(json.dumps({"type": "start", "sample_rate": RATE, "language": stream.language} | options))
         ready = json.loads(socket.recv(60))
         if ready["type"] != "ready":
             raise RuntimeError(f"the session did not begin: {ready}")

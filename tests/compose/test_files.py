@@ -121,7 +121,8 @@ def test_no_service_needs_a_secret_and_keys_reach_whom_they_are_for(compose: Com
         for variable, value in (service.get("environment") or {}).items()
         if re.search(r"KEY|TOKEN|PASSWORD|SECRET", variable)
     }
-    assert {name for name, _ in keys} == {"llm-gateway", "api"}
+    assert {name for name, _ in keys} == {"llm-gateway", "tts", "api"}
+    assert [variable for name, variable in keys if name == "tts"] == ["CHAMMAL_TTS_OPENAI_KEY"]
     assert [variable for name, variable in keys if name == "api"] == [
         "CHAMMAL_API_KEYS",
         "CHAMMAL_API_WEBHOOK_SECRET",

@@ -12,10 +12,12 @@ RUNTIME = ("stt", "llm-gateway", "tts", "api", "cli")
 EMBEDDED = {"xllamacpp"}
 """`make run` has it, the images have not."""
 PERMISSIVE = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "PSF-2.0", "Unlicense", "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "PSF-2.0",
+    "Unlicense", "Zlib",
 }  # fmt: skip
 OTHER_SPELLINGS = {
     "3-Clause BSD License": "BSD-3-Clause",
+    "BSD 3-Clause License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",

@@ -10,7 +10,7 @@ from uuid import uuid4
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.faults import calls
+from tests.faults import calls, conversation
 from tests.faults.exchange import CALLER_SECONDS, Driver, Given, Seen, recording, send
 from tests.faults.matrix import Endpoint
 
@@ -83,6 +83,11 @@ def _live(url: str, seen: Seen, _: Given) -> None:
             seen.body = event["type"]
 
 
+def _realtime(url: str, seen: Seen, _: Given) -> None:
+    with _closing(seen):
+        conversation.one_turn(url, seen)
+
+
 @contextmanager
 def _closing(seen: Seen) -> Iterator[None]:
     try:
@@ -108,6 +113,7 @@ _DRIVERS: dict[Endpoint, Driver] = {
     Endpoint.CHAT_STREAM: _chat(stream=True),
     Endpoint.MODELS: _get("/v1/models"),
     Endpoint.LIVE: _live,
+    Endpoint.REALTIME: _realtime,
     Endpoint.READY: _get("/ready"),
     Endpoint.FAILURES: _get("/v1/failures"),
     Endpoint.HEALTH: _get("/health"),

@@ -32,6 +32,8 @@ class Endpoint(StrEnum):
     CHAT_STREAM = "chat_stream"
     MODELS = "models"
     LIVE = "live"
+    REALTIME = "realtime"
+    """One turn of a conversation."""
     READY = "ready"
     FAILURES = "failures"
     HEALTH = "health"
@@ -265,6 +267,14 @@ _HARMLESS = {
         status=[200], stages={Stage.STT: StageStatus.OK, Stage.ANALYSIS: StageStatus.OK}, flags=[Flag.SUCCESS]
     ),
     Endpoint.LIVE: Expected(status=[1000]),
+    Endpoint.REALTIME: Expected(
+        status=[1000], stages={Stage.STT: StageStatus.OK, Stage.REPLY: StageStatus.OK, Stage.TTS: StageStatus.OK}
+    ),
+}
+_OF_THE_LAST = {
+    Endpoint.CALL: "call_degraded",
+    Endpoint.CHECKS: "check_degraded",
+    Endpoint.REALTIME: "talk_degraded",
 }
 _HARMLESS[Endpoint.TRANSCRIBE_OR_ERROR] = _HARMLESS[Endpoint.TRANSCRIBE]
 
@@ -275,8 +285,8 @@ def _expected(
     expected = row.expect[endpoint]
     if fault.harmless and row.last and endpoint in (Endpoint.TRANSCRIBE, Endpoint.TRANSCRIBE_OR_ERROR):
         return matrix.outcomes["analysis_degraded"].model_copy(update={"names_attempt": None, "breaker": None})
-    if fault.harmless and row.last and endpoint in (Endpoint.CALL, Endpoint.CHECKS):
-        outcome = {Endpoint.CALL: "call_degraded", Endpoint.CHECKS: "check_degraded"}[endpoint]
+    if fault.harmless and row.last and endpoint in _OF_THE_LAST:
+        outcome = _OF_THE_LAST[endpoint]
         those_before_stay_away = {"names_attempt": None, "breaker": None, "heals": False}
         return matrix.outcomes[outcome].model_copy(update=those_before_stay_away)
     if fault.harmless:

@@ -22,6 +22,8 @@ from tests.faults.stored_calls import fill, stored_id
 
 STAGE_SECONDS, PATIENT_SECONDS = 3.0, 20.0
 """Longest wait of the api for the upstream with a fault, and for the others."""
+ANSWER_SECONDS = 8.0
+"""Longest answer of a conversation."""
 BACKENDS = ("vllm", "ollama", "openai", "anthropic", "llamacpp")
 MODEL = "whisper-tiny.en"
 NAMED = {"agent": "agent", "webhook": "webhook", "file": "store"}
@@ -224,6 +226,10 @@ class Mesh:
                 "CHAMMAL_API_HEAL_FIRST_SECONDS": "2",
                 "CHAMMAL_API_HEAL_LONGEST_SECONDS": "2",
                 **{f"CHAMMAL_API_{name}_SECONDS": value for name, value in seconds.items()},
+                "CHAMMAL_API_REALTIME_STT_SECONDS": seconds["STT"],
+                "CHAMMAL_API_REALTIME_REPLY_SECONDS": seconds["LLM"],
+                "CHAMMAL_API_REALTIME_ANSWER_SECONDS": str(min(ANSWER_SECONDS, float(seconds["LLM"]))),
+                "CHAMMAL_API_REALTIME_SPEECH_SECONDS": seconds["TTS"],
                 "CHAMMAL_API_CONNECT_SECONDS": "0.5",
                 "CHAMMAL_API_IDLE_SECONDS": "1",
                 "CHAMMAL_API_READY_CACHE_SECONDS": "0",

@@ -18,6 +18,7 @@ _NAMES = {
     Endpoint.CHAT_STREAM: "the same, `stream: true`",
     Endpoint.MODELS: "`/v1/models`",
     Endpoint.LIVE: "`WS /v1/stream`",
+    Endpoint.REALTIME: "`WS /v1/realtime`, a turn",
     Endpoint.READY: "`/ready`",
     Endpoint.FAILURES: "`/v1/failures`",
     Endpoint.HEALTH: "`/health`",

@@ -10,13 +10,17 @@ from chammal_contracts.calls import Call, CallStatus, HealingState, WebhookState
 from chammal_contracts.checks import CheckResult, CheckStatus, Verdict
 from chammal_contracts.checks import Judge as ElementJudge
 from chammal_contracts.errors import ProblemBody
+from chammal_contracts.realtime_response import ResponseStatus
 from chammal_contracts.stages import Stage, StageReport, StageStatus
 from chammal_contracts.transcribe import Finding, TranscribeResult
+from tests.faults.conversation import Talk
 from tests.faults.exchange import Seen
 from tests.faults.injection import Staged
 from tests.faults.matrix import Cell, Endpoint, Flag
 from tests.faults.mesh import Scene, Series, name_of
 
+SAID = "One true word."
+"""By the language models behind the proxies."""
 _TRANSCRIBE = (Endpoint.TRANSCRIBE, Endpoint.TRANSCRIBE_OR_ERROR)
 
 
@@ -72,12 +76,14 @@ def _retry_after(cell: Cell, seen: Seen) -> Iterator[str]:
 
 def _body(cell: Cell, seen: Seen) -> Iterator[str]:
     expected = cell.expected
-    if seen.status >= 400 and cell.endpoint is not Endpoint.LIVE and expected.not_ready is None:
+    if seen.status >= 400 and cell.endpoint not in (Endpoint.LIVE, Endpoint.REALTIME) and expected.not_ready is None:
         problem = ProblemBody.model_validate(seen.body)
         if expected.code and problem.code != expected.code:
             yield f"code {problem.code}, and not {expected.code}: {problem.detail}"
     if cell.endpoint in _TRANSCRIBE and seen.status == 200:
         yield from _result(cell, TranscribeResult.model_validate(seen.body))
+    if isinstance(seen.body, Talk):
+        yield from _talk(cell, seen.body)
     if cell.endpoint is Endpoint.CALL and seen.status == 200:
         yield from _call(cell, Call.model_validate(seen.body))
     if cell.endpoint is Endpoint.CHECKS and seen.status == 200:
@@ -127,6 +133,23 @@ def _stages(cell: Cell, told: Sequence[StageReport]) -> Iterator[str]:
     for report in told:
         if report.status is StageStatus.DUMMY and not report.error:
             yield f"{report.stage} does not say why"
+
+
+def _talk(cell: Cell, talk: Talk) -> Iterator[str]:
+    """What could not be heard is not answered; what could not be said is written."""
+    yield from _stages(cell, talk.stages)
+    reports = {report.stage: report for report in talk.stages}
+    if reports[Stage.STT].status is StageStatus.DUMMY:
+        if talk.transcript or talk.status:
+            yield f"it was not heard, and there is {talk}"
+        return
+    reply, speech = reports[Stage.REPLY], reports[Stage.TTS]
+    if talk.status != (ResponseStatus.FAILED if reply.error_type else ResponseStatus.COMPLETED):
+        yield f"the response is {talk.status}"
+    if not talk.reply or (talk.reply == SAID) != (reply.error_type is None):
+        yield f"the answer is {talk.reply!r}"
+    if speech.status is StageStatus.OK and not talk.audio:
+        yield "the answer has no audio"
 
 
 def _call(cell: Cell, call: Call) -> Iterator[str]:

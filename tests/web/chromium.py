@@ -3,10 +3,11 @@
 import base64
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("CHAMMAL_TEST_PATIENCE", "30"))
+"""Seconds; a machine that does much else needs more."""
 MAX_MESSAGE = 64 * 1024 * 1024
 FLAGS = (
     "--headless=new",
@@ -120,10 +122,9 @@ class Page:
                     raise
 
     def text(self, selector: str) -> str:
-        return str(
-            self.wait(f"document.querySelector({json.dumps(selector)})")
-            and self.run(f"document.querySelector({json.dumps(selector)}).innerText")
-        )
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.wait(f"{found} !== null")
+        return str(self.run(f"{found}.innerText"))
 
     def shows(self, text: str, selector: str = "body") -> None:
         try:
@@ -196,16 +197,27 @@ class Page:
         return [one["request"]["url"] for one in sent]
 
 
+def speaking(recording: Path) -> tuple[str, ...]:
+    """Flags for a microphone that hears this WAV file over and over, and that nobody forbids."""
+    return (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording}",
+    )
+
+
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, more: Sequence[str] = ()) -> Iterator[Browser]:
     assert CHROMIUM is not None
     process = subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
+        [CHROMIUM, *FLAGS, *more, f"--user-data-dir={folder}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     try:
-        with connect(_address(process), max_size=MAX_MESSAGE, compression=None, proxy=None) as socket:
+        with connect(
+            _address(process), max_size=MAX_MESSAGE, compression=None, proxy=None, open_timeout=PATIENCE
+        ) as socket:
             yield Browser(socket)
     finally:
         process.terminate()

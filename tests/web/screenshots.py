@@ -4,12 +4,18 @@ import tempfile
 from pathlib import Path
 
 from chammal_contracts.calls import Call, CallStatus, Progress
-from tests.web import samples, stand_in
-from tests.web.chromium import Browser, Page, browser
+from tests.web import samples, stand_in, talk_stand_in
+from tests.web.chromium import Browser, Page, browser, speaking
+from tests.web.talk_events import answers, begins, done, ends, hears, turn, understood, voice
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 LIST, CALL, HEALING = "page-list.png", "page-call.png", "page-healing-dark.png"
-SIZES = {LIST: (1180, 1150), CALL: (1180, 900), HEALING: (1180, 900)}
+TALK = "page-talk.png"
+SIZES = {LIST: (1180, 1150), CALL: (1180, 900), HEALING: (1180, 900), TALK: (1180, 960)}
+WAY = {
+    "silence": 0.51, "after_endpoint": 0.05, "waited": 0.0, "first_words": 0.21, "first_sentence": 0.16,
+    "first_sample": 0.24, "overhead": 0.01, "first_out": 1.18, "whole": 2.9,
+}  # fmt: skip
 ZONE = "Asia/Seoul"
 
 
@@ -75,12 +81,37 @@ def take(opened: Browser, recording: Path, folder: Path) -> None:
         stop()
 
 
+def take_talk(opened: Browser, folder: Path) -> None:
+    mesh = talk_stand_in.TalkStandIn()
+    stop = talk_stand_in.start(mesh)
+    phase = "document.querySelector('#go').dataset.phase"
+    answer = "토요일은 오전 아홉 시부터 오후 한 시까지 열고, 일요일은 쉽니다. 토요일에 예약해 드릴까요?"
+    try:
+        with opened.page("ko-KR", *SIZES[TALK]) as page:
+            page.go(f"{mesh.address}/talk")
+            page.click("#go")
+            page.wait(f"{phase} === 'listening'")
+            mesh.tell(*turn("안녕하세요, 오늘 몇 시까지 하세요?", "안녕하세요. 오늘은 여섯 시까지 엽니다.", 0.4))
+            page.wait(f"{phase} === 'listening' && document.querySelector('.felt')")
+            ended = len(mesh.wait_for_audio(2.0)) // 48 - 1300
+            asked = understood("그럼 주말에도 여나요?", "asked", voice=voice("calm", baseline=1), seconds=WAY)
+            mesh.tell(begins("asked"), ends("asked", ended), asked, *answers(answer, 20.0, "told"))
+            page.wait(f"{phase} === 'speaking'")
+            stages = [{"stage": one, "status": "ok"} for one in ("stt", "emotion", "reply", "tts")]
+            mesh.tell(done(answer, "told", stages=stages, seconds=WAY), begins("more"), hears("토요일", "에는", "more"))
+            page.wait(f"{phase} === 'hearing' && document.querySelector('.unsettled')")
+            page.screenshot(folder / TALK)
+    finally:
+        stop()
+
+
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         recording = samples.recording(Path(folder) / "rec_1042_2026-1120-0007.wav")
-        with browser(Path(folder) / "profile") as opened:
+        with browser(Path(folder) / "profile", speaking(recording)) as opened:
             take(opened, recording, IMAGES)
+            take_talk(opened, IMAGES)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from .conftest import Mesh
 
 KEYS = {scope.value: new_key(scope.value, [scope]) for scope in KeyScope}
 LINES = ";".join(stored.line() for _, stored in KEYS.values())
-OPEN = {"/health", "/ready", "/openapi.json", "/", "/calls/{call_id}", "/assets/{version}/{name}"}
-"""The page holds nothing of anybody."""
+OPEN = {"/health", "/ready", "/openapi.json", "/", "/talk", "/calls/{call_id}", "/assets/{version}/{name}"}
+"""The pages hold nothing of anybody."""
 
 
 def key(name: str) -> str:

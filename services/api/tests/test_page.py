@@ -43,10 +43,11 @@ class TestLifespan:
 
 
 def addresses(client: TestClient) -> list[str]:
-    return re.findall(r'(?:href|src)="(/assets/[^"]+)"', client.get("/").text)
+    pages = client.get("/").text + client.get("/talk").text
+    return re.findall(r'(?:href|src)="(/assets/[^"]+)"', pages)
 
 
-@pytest.mark.parametrize("path", ["/", f"/calls/{1:032x}", "/calls/anything"])
+@pytest.mark.parametrize("path", ["/", f"/calls/{1:032x}", "/calls/anything", "/talk"])
 def test_the_page_is_there_for_anybody_and_no_script_runs_but_its_own(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
@@ -62,12 +63,18 @@ def test_the_page_is_there_for_anybody_and_no_script_runs_but_its_own(client: Te
     assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=|https?://", answer.text)
 
 
+def test_one_page_alone_may_hear_the_microphone(client: TestClient) -> None:
+    for path in ("/", "/calls/anything", addresses(client)[0]):
+        assert "microphone=()" in client.get(path).headers["permissions-policy"]
+    assert client.get("/talk").headers["permissions-policy"] == "camera=(), geolocation=(), microphone=(self)"
+
+
 def test_assets_are_kept_for_ever_and_the_page_is_asked_for_again(client: TestClient) -> None:
     for address in addresses(client):
         answer = client.get(address)
         assert answer.status_code == 200, address
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    for kept in ("/", addresses(client)[-1]):
+    for kept in ("/", "/talk", addresses(client)[-1]):
         etag = client.get(kept).headers["etag"]
         same = client.get(kept, headers={"If-None-Match": f'"other", W/{etag}'})
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
@@ -106,7 +113,7 @@ def test_nothing_but_reading_is_taken(client: TestClient) -> None:
 
 def test_every_file_of_the_folder_is_served_and_every_module_that_is_imported_is_there() -> None:
     there = {one.name for one in WEB.iterdir()}
-    assert there == {page.PAGE, *page.ASSETS}
+    assert there == {*page.PAGES, *page.ASSETS}
     for name in page.ASSETS:
         for imported in re.findall(r'from "([^"]+)"', (WEB / name).read_text()):
             assert imported.removeprefix("./") in page.ASSETS, (name, imported)
@@ -121,4 +128,4 @@ def test_no_asset_names_another_origin_or_turns_text_into_markup() -> None:
 
 def test_the_api_serves_it() -> None:
     paths = {path_of(route) for route in create(ApiSettings()).router.routes}
-    assert {"/", "/calls/{call_id}", page.ADDRESS} <= paths
+    assert {"/", "/calls/{call_id}", "/talk", page.ADDRESS} <= paths

@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from chammal_contracts.errors import ErrorCode
@@ -26,6 +27,24 @@ def test_a_body_and_its_answer_pass_unchanged(client: TestClient, mesh: Mesh) ->
     assert answer.json() == {"id": "x", "choices": []}
     assert answer.headers["Chammal-Backend"] == "vllm"
     assert "Secret" not in answer.headers
+
+
+def test_a_fall_back_that_spoke_is_told_and_counted_as_degraded(client: TestClient, mesh: Mesh) -> None:
+    async def audio() -> AsyncIterator[bytes]:
+        yield b"RIFF"
+
+    def count(status: str) -> float:
+        name = f'chammal_stage_total{{stage="tts",status="{status}"}} '
+        found = client.get("/metrics").text.split(name)
+        return float(found[1].split("\n")[0]) if len(found) > 1 else 0.0
+
+    told = {"Chammal-Backend": "kokoro", "Chammal-Attempts": "openai=read_timeout, kokoro=ok"}
+    headers = {**told, "Chammal-Degraded": "tts=degraded"}
+    mesh.answers[SPEECH] = lambda: StreamingResponse(audio(), media_type="audio/wav", headers=headers)
+    ok, degraded = count("ok"), count("degraded")
+    answer = client.post(SPEECH, json={"input": "hi"})
+    assert {name: answer.headers[name] for name in headers} == headers
+    assert (count("ok"), count("degraded")) == (ok, degraded + 1)
 
 
 def test_the_request_id_is_passed_on(client: TestClient, mesh: Mesh) -> None:

@@ -46,6 +46,12 @@ async def test_chammals_fields_are_read() -> None:
     assert (form["channels"], form["hotwords"], form["normalise"], form["stream"]) == ("split", "참말 적금", True, True)
 
 
+async def test_the_voice_is_asked_for_by_include_and_what_openai_has_beside_it_is_ignored() -> None:
+    answer = await read(**{"include[]": ["logprobs", "voice"]})
+    assert answer.json()["include"] == ["voice"]
+    assert (await fields())["include"] == []
+
+
 async def test_empty_fields_are_as_if_not_sent() -> None:
     form = await fields(hotwords="", prompt="", language="")
     assert (form["hotwords"], form["prompt"], form["language"]) == (None, None, None)

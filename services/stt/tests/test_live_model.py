@@ -156,3 +156,20 @@ async def test_the_client_in_the_document_runs(server: Any, short_clip: Path, tm
     )
     assert shown.returncode == 0, shown.stderr
     assert "영업" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "low", "high"), [("ko_azure_1.wav", 24_000, 170, 220), ("en_jfk.flac", 8_000, 200, 280)]
+)
+async def test_each_final_says_how_it_was_said(
+    server: Any, audio: Path, name: str, rate: int, low: float, high: float
+) -> None:
+    samples = read(audio / name, rate)[: 12 * rate]
+    said = finals(await converse(server, samples, rate, language=name[:2], voice=True))
+    assert all((final.voice is None) is (final.voice_missing is not None) for final in said)
+    voice = max(said, key=lambda final: final.end - final.start).voice
+    assert voice is not None
+    assert voice.f0_measured
+    assert low < voice.measured.f0_hz < high
+    assert 2 < (voice.measured.syllables_per_second or 0) < 9
+    assert 0.4 < voice.measured.voiced_share <= 1

@@ -26,12 +26,13 @@ from chammal_contracts.live import (
     SpeechStarted,
     SpeechStopped,
 )
+from chammal_contracts.voice import VoiceMissing
 from chammal_kit.problems import Problem
 from chammal_stt.batcher import Priority
 from chammal_stt.live.dictation import Dictation
 from chammal_stt.live.protocol import Ending
 from chammal_stt.live.session import Disconnected, Session
-from chammal_stt.messages import SAMPLE_RATE, Piece, RecognisedSegment, RecognisedWord, Recognition
+from chammal_stt.messages import SAMPLE_RATE, Piece, RecognisedSegment, RecognisedWord, Recognition, VoiceMeasure
 from chammal_stt.metrics import SessionOutcome
 from chammal_stt.settings import SttSettings
 
@@ -92,6 +93,7 @@ class Recogniser:
         self.cancelled: list[Piece] = []
         self.heard: list[Samples] = []
         self.failure: Problem | None = None
+        self.voice: VoiceMeasure | None = None
         self.final_word = "word"
         self.held: set[Priority] = set()
         self._released = asyncio.Event()
@@ -145,7 +147,7 @@ class Recogniser:
             no_speech_prob=0.0,
             words=timed if piece.words else None,
         )
-        return Recognition(piece.language or "ko", [segment])
+        return Recognition(piece.language or "ko", [segment], voice=self.voice)
 
 
 @pytest.fixture
@@ -222,6 +224,40 @@ async def test_an_utterance_comes_as_start_partials_stop_and_final(
         assert order == sorted(order)
         assert started.start == final.start < stopped.end == final.end
         assert all(started.start - 1 < word.start <= word.end < stopped.end + 1 for word in final.words)
+
+
+async def test_a_voice_that_was_asked_for_comes_with_each_final(
+    session: Running, client: Client, recogniser: Recogniser, speech: Samples
+) -> None:
+    recogniser.voice = VoiceMeasure(f0_hz=195.0, f0_deviation_hz=26.0, rms=0.13, zcr=0.1, voiced_share=0.8, seconds=4.0)
+    client.start(language="ko", voice=True)
+    client.say(silence(1), *chunks(speech), FINISH)
+    await ending(session)
+    voices = [final.voice for final in client.of(Final)]
+    assert [voice.baseline for voice in voices if voice is not None] == list(range(len(voices)))
+    assert len(voices) > 1
+    for piece, started in zip(recogniser.asked(Priority.FINAL), client.of(SpeechStarted), strict=False):
+        assert piece.voice
+        assert 0 < piece.voice_from < piece.samples
+        assert started.start > 0
+    assert not any(piece.voice for piece in recogniser.asked(Priority.PARTIAL))
+
+
+async def test_a_final_says_why_it_has_no_voice(session: Running, client: Client, speech: Samples) -> None:
+    client.start(language="ko", voice=True)
+    client.say(*chunks(speech[: 4 * SAMPLE_RATE]), FINISH)
+    await ending(session)
+    assert {(final.voice, final.voice_missing) for final in client.of(Final)} == {(None, VoiceMissing.TOO_SHORT)}
+
+
+async def test_a_voice_that_was_not_asked_for_is_not_measured(
+    session: Running, client: Client, recogniser: Recogniser, speech: Samples
+) -> None:
+    client.start(language="ko")
+    client.say(*chunks(speech[: 4 * SAMPLE_RATE]), FINISH)
+    await ending(session)
+    assert {(final.voice, final.voice_missing) for final in client.of(Final)} == {(None, None)}
+    assert not any(piece.voice for piece, _ in recogniser.calls)
 
 
 async def test_partials_name_a_prefix_that_only_grows(session: Running, client: Client, speech: Samples) -> None:

@@ -51,6 +51,24 @@ def test_verbose_json_has_words_when_asked(server, jfk: bytes) -> None:
     assert all(0 <= word.start <= word.end <= 11.0 for word in transcription.words)
 
 
+def test_each_segment_says_how_it_was_said_when_asked(server, audio: Path) -> None:
+    readers = (audio / "en_stereo_two_readers.wav").read_bytes()
+    fields = {"response_format": "verbose_json", "language": "en", "channels": "split", "include[]": "voice"}
+    transcription = Transcription.model_validate_json(server.post("readers.wav", readers, **fields).content)
+    assert transcription.segments
+    pitch = {}
+    for segment in transcription.segments:
+        assert segment.voice is not None
+        assert 2 < (segment.voice.measured.syllables_per_second or 0) < 9
+        pitch[segment.speaker] = segment.voice.measured.f0_hz
+    assert 80 < pitch["agent"] < 120 < pitch["customer"] < 170
+
+
+def test_who_does_not_ask_for_voices_gets_openais_segments(server, jfk: bytes) -> None:
+    segments = server.post("jfk.flac", jfk, response_format="verbose_json", language="en").json()["segments"]
+    assert not {"voice", "voice_missing"} & set(segments[0])
+
+
 def test_subtitles_are_timed(server, jfk: bytes) -> None:
     srt = server.post("jfk.flac", jfk, response_format="srt", language="en").text
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:1\d,\d{3}\nAnd so", srt)

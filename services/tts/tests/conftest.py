@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from chammal_tts.app import create
-from chammal_tts.engine import Speech, Stop, Stopped, Utterance
+from chammal_tts.engine import Capabilities, Speech, Stop, Stopped, Utterance
 from chammal_tts.script import Language
 from chammal_tts.settings import TtsSettings
+from chammal_tts.voices import Voice, find_voice
 
 SAMPLE_RATE = 24_000
 GUARD_SECONDS = 20.0
@@ -23,7 +24,7 @@ class FakeEngine:
     name = "kokoro"
     sample_rate = SAMPLE_RATE
     voices = frozenset({"af_alloy", "am_echo", "af_heart", "jf_alpha", "jm_kumo"})
-    languages = frozenset(Language)
+    capabilities = Capabilities(frozenset(Language), speeds=(0.25, 4.0))
 
     def __init__(self) -> None:
         self.gated = False
@@ -31,6 +32,9 @@ class FakeEngine:
         self.begun: list[Utterance] = []
         self.made: list[Utterance] = []
         self._gate = threading.Semaphore(0)
+
+    def voice(self, name: str) -> Voice | None:
+        return find_voice(name, self.voices)
 
     def allow(self, sentences: int) -> None:
         self._gate.release(sentences)

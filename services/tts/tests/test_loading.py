@@ -7,8 +7,10 @@ import pytest
 
 from chammal_kit.models import Model, ModelError, ModelMissing
 from chammal_kit.problems import Problem
-from chammal_tts.engine import Engine, Speech
+from chammal_tts.engine import Capabilities, Engine, Speech
 from chammal_tts.loading import Loading
+from chammal_tts.script import Language
+from chammal_tts.voices import Voice, find_voice
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +76,10 @@ async def test_whatever_loading_raises_is_a_reason_and_not_a_crash(
 
 class Mute:
     voices = frozenset({"af_heart"})
+    capabilities = Capabilities(frozenset(Language))
+
+    def voice(self, name: str) -> Voice | None:
+        return find_voice(name, self.voices)
 
     def speak(self, *_: object) -> Speech:
         return Speech(np.zeros(0, np.float32), 0)

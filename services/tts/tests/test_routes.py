@@ -3,7 +3,9 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from openai.types.audio import SpeechModel
 from starlette.testclient import TestClient
 
@@ -38,6 +40,22 @@ def test_speed_reaches_the_engine_and_the_pauses(client: TestClient, engine: Any
     answer = client.post(URL, json={"input": "가나다.", "response_format": "pcm", "speed": 2.0})
     assert engine.made[0].speed == 2.0
     assert len(answer.content) / 2 / 24_000 == pytest.approx((0.04 + 0.28) / 2, abs=0.001)
+
+
+def test_an_emotion_and_instructions_change_how_it_is_said_on_top_of_the_speed_asked_for(
+    client: TestClient, engine: Any
+) -> None:
+    def said(**fields: object) -> tuple[float, NDArray[np.int16]]:
+        answer = client.post(URL, json={"input": "가나다라마바사아자차카타파하.", "response_format": "pcm", **fields})
+        return engine.made[-1].speed, np.frombuffer(answer.content, "<i2")
+
+    _, plain = said()
+    speed, sad = said(emotion="sad", speed=2.0)
+    assert speed == pytest.approx(2 * 0.88)
+    assert sad.size == pytest.approx(plain.size / speed, rel=0.01), "a lower pitch lasts no longer"
+    assert np.abs(sad).max() == pytest.approx(0.75 * np.abs(plain).max(), rel=0.05)
+    assert said(instructions="천천히 말해 주세요.")[0] == pytest.approx(0.85)
+    assert np.abs(said(energy=0.5)[1]).max() == pytest.approx(0.5 * np.abs(plain).max(), rel=0.02)
 
 
 def test_an_alias_takes_a_voice_for_each_language(client: TestClient, engine: Any) -> None:
@@ -91,6 +109,9 @@ def test_aliases_are_openais() -> None:
         ({"language": "fr"}, 422, "language_unknown"),
         ({"response_format": "wma"}, 422, "invalid_request"),
         ({"speed": 9}, 422, "invalid_request"),
+        ({"pitch": 12}, 422, "invalid_request"),
+        ({"energy": 0}, 422, "invalid_request"),
+        ({"emotion": "bored"}, 422, "invalid_request"),
         ({"stream_format": "tape"}, 422, "invalid_request"),
     ],
 )

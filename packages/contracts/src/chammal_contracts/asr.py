@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from chammal_contracts.voice import Voice, VoiceMissing
+
 
 class TranscriptionFormat(StrEnum):
     JSON = "json"
@@ -16,6 +18,12 @@ class TranscriptionFormat(StrEnum):
 class TimestampGranularity(StrEnum):
     WORD = "word"
     SEGMENT = "segment"
+
+
+class Include(StrEnum):
+    """What is added to `verbose_json` when `include[]` names it."""
+
+    VOICE = "voice"
 
 
 class Channels(StrEnum):
@@ -93,6 +101,10 @@ class Segment(BaseModel):
     """Whose channel it is; None unless the channels were split."""
     tokens: list[int] = []
     seek: int = 0
+    voice: Voice | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where `include[]=voice` asked for it."""
+    voice_missing: VoiceMissing | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Why not, though it was asked for."""
 
 
 class Transcription(BaseModel):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from chammal_contracts.asr import Suspect, Word
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.voice import Voice, VoiceMissing
 
 SampleRate = Literal[8_000, 16_000, 24_000, 48_000]
 
@@ -57,6 +58,8 @@ class Start(ClientMessage):
     silence_ms: int | None = Field(default=None, ge=200, le=5000)
     """How long a silence ends an utterance; by default the service's setting."""
     partials: bool = True
+    voice: bool = False
+    """Whether each final says how it was said."""
 
 
 class Commit(ClientMessage):
@@ -154,6 +157,10 @@ class Final(BaseModel):
     partials_dropped: int
     """That were due, and left out because the service was busy or the client slow."""
     seconds: FinalSeconds
+    voice: Voice | None = None
+    """Where `start` asked for it."""
+    voice_missing: VoiceMissing | None = None
+    """Why not, though it was asked for."""
 
 
 class Committed(BaseModel):

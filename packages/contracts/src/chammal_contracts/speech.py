@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from chammal_contracts.voice import Emotion
+
 
 class AudioFormat(StrEnum):
     WAV = "wav"
@@ -13,6 +15,9 @@ class AudioFormat(StrEnum):
     OPUS = "opus"
     FLAC = "flac"
     AAC = "aac"
+    G711_ULAW = "g711_ulaw"
+    G711_ALAW = "g711_alaw"
+    """Telephone audio: one byte a sample, mono at 8 kHz, without a header."""
 
 
 class StreamFormat(StrEnum):
@@ -30,6 +35,12 @@ class SpeechRequest(BaseModel):
     instructions: str | None = None
     language: str | None = None
     """`ko` or `en`; by default told from the script of the text."""
+    pitch: float = Field(default=0.0, ge=-3.0, le=3.0)
+    """Semitones above the voice's own, or below it. Not OpenAI's, nor is what follows."""
+    energy: float = Field(default=1.0, ge=0.25, le=4.0)
+    """Loudness, as a factor of the samples. What would be too loud is limited."""
+    emotion: Emotion | None = None
+    """How the speaker sounds. It changes speed, pitch and energy, on top of what is asked for."""
 
 
 class VoiceCard(BaseModel):

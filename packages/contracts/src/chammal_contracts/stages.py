@@ -12,6 +12,8 @@ class Stage(StrEnum):
     TTS = "tts"
     EMOTION = "emotion"
     GUIDE = "guide"
+    REPLY = "reply"
+    """The language model's part in a conversation."""
 
 
 class StageStatus(StrEnum):

@@ -36,6 +36,8 @@ class KeyScope(StrEnum):
     TRANSCRIBE = "transcribe"
     SPEECH = "speech"
     CHAT = "chat"
+    CONVERSATION = "conversation"
+    """Live speech, what answers it, and the spoken answer."""
     CALLS = "calls"
     """Recorded calls: sending, reading, deleting; checks and rule sets."""
     OPERATIONS = "operations"

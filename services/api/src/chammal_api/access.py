@@ -15,6 +15,7 @@ ACCESS: dict[str, Access] = {
     "/transcribe": frozenset({KeyScope.TRANSCRIBE}),
     "/v1/audio/transcriptions": frozenset({KeyScope.TRANSCRIBE}),
     "/v1/stream": frozenset({KeyScope.TRANSCRIBE}),
+    "/v1/realtime": frozenset({KeyScope.CONVERSATION}),
     "/v1/audio/speech": frozenset({KeyScope.SPEECH}),
     "/v1/chat/completions": frozenset({KeyScope.CHAT}),
     "/v1/calls": _CALLS,
@@ -29,9 +30,10 @@ ACCESS: dict[str, Access] = {
     "/v1/rules": _CALLS,
     "/v1/models": ANY_KEY,
     "/v1/failures": OPERATORS,
-    # The page holds nothing of anybody: what it shows it asks for, with the key that it is given.
+    # The pages hold nothing of anybody: what they show they ask for, with the key that they are given.
     "/": ANYONE,
     "/calls/{call_id}": ANYONE,
+    "/talk": ANYONE,
     "/assets/{version}/{name}": ANYONE,
 }
 

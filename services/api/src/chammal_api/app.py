@@ -1,5 +1,6 @@
 """The composition root: settings in, app out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
@@ -7,7 +8,8 @@ from fastapi import FastAPI
 
 from chammal_api.access import ACCESS, make_door, say_if_open
 from chammal_api.calls.healing import Closings
-from chammal_api.calls.opening import Needs, open_calls
+from chammal_api.calls.opening import Needs as CallNeeds
+from chammal_api.calls.opening import open_calls
 from chammal_api.check.asking import Asker
 from chammal_api.check.check import Checker
 from chammal_api.check.judge import Judge
@@ -18,7 +20,10 @@ from chammal_api.clients.stt import SttClient
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
-from chammal_api.routes import calls, checks, openai, operations, page, stream, transcribe
+from chammal_api.realtime.responder import Responder
+from chammal_api.realtime.session import Needs
+from chammal_api.realtime.sessions import RealtimeSessions
+from chammal_api.routes import calls, checks, openai, operations, page, realtime, stream, transcribe
 from chammal_api.settings import ApiSettings
 from chammal_api.state import State
 from chammal_api.summary import Summariser
@@ -45,6 +50,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
             transcribe.router,
             openai.router,
             stream.router,
+            realtime.router,
             calls.router,
             checks.router,
             operations.router,
@@ -80,13 +86,18 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             )
             asker = Asker(llm, settings.check_at_once)
             live = LiveSessions(stt, settings)
-            app.state.drain = live.drain
-            services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             tally = Tally()
+            conversations = RealtimeSessions(Needs(stt, Responder(llm, tts, settings), tally, settings))
+
+            async def drain() -> None:
+                await asyncio.gather(live.drain(), conversations.drain())
+
+            app.state.drain = drain
+            services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             checker = Checker(
                 RuleShelf(rules_folder(settings.rules_dir), settings.rule_set), _judge(settings, asker), agents
             )
-            needs = Needs(
+            needs = CallNeeds(
                 stt=stt,
                 llm=llm,
                 agents=agents,
@@ -111,6 +122,7 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 dependencies=Dependencies(services, settings.ready_cache_seconds),
                 tally=tally,
                 live=live,
+                conversations=conversations,
                 checker=checker,
                 desk=desk,
             )

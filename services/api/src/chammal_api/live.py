@@ -201,14 +201,17 @@ async def close_caller(caller: WebSocket, ending: Ending) -> None:
     """A caller that does not read is given a moment; then the server drops the connection."""
     if caller.application_state is not WebSocketState.CONNECTED:
         return
-    reason = ending.reason.encode()[:_REASON_BYTES].decode(errors="ignore")
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             if ending.event is not None:
                 await _send(caller, ending.event.model_dump_json())
-            await caller.close(ending.code, reason)
+            await caller.close(ending.code, close_reason(ending.reason))
     except (TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
         pass  # it is gone, which is what was wanted
+
+
+def close_reason(reason: str) -> str:
+    return reason.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 def unreachable(cause: str) -> Ending:

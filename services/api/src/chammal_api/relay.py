@@ -111,6 +111,7 @@ class Relay(Response):
                 max_bytes=MAX_ANSWER_BYTES,
             ) as answer:
                 attempts = answer.attempts
+                status = StageStatus.DEGRADED if wire.DEGRADED in answer.headers else StageStatus.OK
                 shape = SHAPES[self._path]
                 async with aclosing(passable(answer, shape, self._upstream.policy.max_response_bytes)) as pieces:
                     async for piece in pieces:
@@ -132,7 +133,7 @@ class Relay(Response):
                 raise _problem(error) from error
             # returning with the answer unfinished makes the server cut the connection, which the caller can see
         else:
-            self._count(StageStatus.OK, started)
+            self._count(status, started)
 
     def _count(self, status: StageStatus, started: float) -> None:
         if self._stage is not None:

@@ -87,6 +87,48 @@ class ApiSettings(ServiceSettings):
     )
     live_sessions: int = Field(default=32, ge=0, description="Live sessions at once; more get 503.")
     live_send_seconds: float = Field(default=10, gt=0, description="A live client that does not read is cut off.")
+    realtime_sessions: int = Field(default=32, ge=0, description="Conversations at once; more get 503.")
+    realtime_idle_seconds: float = Field(
+        default=900, gt=0, description="A conversation ends in which nobody has said anything for so long."
+    )
+    realtime_session_seconds: float = Field(default=3600, gt=0, description="Longest conversation.")
+    realtime_bytes_per_second: int = Field(
+        default=512 * 1024, ge=16_384, description="What a client of a conversation may send; more has to wait."
+    )
+    realtime_burst_bytes: int = Field(
+        default=4 << 20, ge=1, description="What it may send at once: about a minute of speech."
+    )
+    realtime_silence_ms: int = Field(
+        default=500, ge=200, le=5000, description="Silence that ends an utterance in a conversation."
+    )
+    realtime_open_clause_seconds: float = Field(
+        default=1.2, ge=0, description="How much longer an unfinished clause is waited for; `eagerness` scales it."
+    )
+    realtime_doubtful_clause_seconds: float = Field(
+        default=0.3, ge=0, description="The same for what may be finished and often goes on."
+    )
+    realtime_stt_seconds: float = Field(
+        default=10, gt=0, description="An stt that gives no sign of life for so long is gone, for a conversation."
+    )
+    realtime_model: str = Field(default="default", description="Model that the gateway is asked for in conversations.")
+    realtime_instructions: str = Field(
+        default="", description="System prompt of sessions that bring none; empty: the one in `realtime/prompt.py`."
+    )
+    realtime_history_tokens: int = Field(
+        default=2400, ge=200, description="Most of a conversation that the language model is told, in tokens."
+    )
+    realtime_answer_tokens: int = Field(
+        default=400, ge=16, le=4096, description="Longest answer in a conversation that asks for no other, in tokens."
+    )
+    realtime_reply_seconds: float = Field(
+        default=30, gt=0, description="Longest wait for the first word of an answer; then an apology is spoken."
+    )
+    realtime_speech_seconds: float = Field(
+        default=15, gt=0, description="Longest wait for the first audio of a sentence; then the answer is text alone."
+    )
+    realtime_answer_seconds: float = Field(
+        default=120, gt=0, description="Longest that an answer may take after its first word."
+    )
     stt_slow_share: float = Field(
         default=0.5,
         gt=0,

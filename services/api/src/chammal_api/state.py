@@ -10,6 +10,7 @@ from chammal_api.clients.agents import Agents
 from chammal_api.live import LiveSessions
 from chammal_api.pipeline import Pipeline
 from chammal_api.readiness import Dependencies
+from chammal_api.realtime.sessions import RealtimeSessions
 from chammal_api.settings import ApiSettings
 from chammal_api.tally import Tally
 from chammal_kit.upstream import Upstream
@@ -25,6 +26,7 @@ class State(TypedDict):
     dependencies: Dependencies
     tally: Tally
     live: LiveSessions
+    conversations: RealtimeSessions
     checker: Checker
     desk: CallDesk
 

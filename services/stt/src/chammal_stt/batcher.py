@@ -61,7 +61,9 @@ class _Waiting:
     def likeness(self) -> Piece:
         """Equal for pieces that one batch can hold."""
         language = self.piece.language if self.piece.words else None
-        return replace(self.piece, first=0, samples=0, channel=0, channels=1, language=language)
+        return replace(
+            self.piece, first=0, samples=0, channel=0, channels=1, language=language, voice=False, voice_from=0
+        )
 
 
 class Batcher:

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.types import Message
 
-from chammal_contracts.asr import Channels, TimestampGranularity, TranscriptionFormat
+from chammal_contracts.asr import Channels, Include, TimestampGranularity, TranscriptionFormat
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.languages import LANGUAGES
 from chammal_kit.body_limit import limit_body
@@ -22,6 +22,11 @@ _MAX_FIELD_BYTES = 64 * 1024
 
 def _or_none(value: object) -> object:
     return value if value != "" else None
+
+
+def _known(values: object) -> object:
+    """OpenAI has another, `logprobs`, which is ignored like other fields of its own."""
+    return [value for value in values if value in list(Include)] if isinstance(values, list) else values
 
 
 class TranscriptionForm(BaseModel):
@@ -41,6 +46,8 @@ class TranscriptionForm(BaseModel):
     normalise: bool = False
     """Write spoken numbers, dates and sums of money in digits."""
     stream: bool = False
+    include: Annotated[list[Include], BeforeValidator(_known)] = Field(default=[], alias="include[]")
+    """`voice` says how each segment was said."""
 
 
 async def read_form(request: Request, settings: SttSettings) -> tuple[FormData, UploadFile, TranscriptionForm]:
@@ -60,6 +67,7 @@ def schema() -> dict[str, Any]:
     """The request body, for the OpenAPI document."""
     form = TranscriptionForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs")
+    form["properties"]["include[]"]["items"] = {"type": "string", "enum": list(Include)}
     formats, granularities = list(TranscriptionFormat), list(TimestampGranularity)
     form["properties"]["response_format"] = {"type": "string", "enum": formats, "default": TranscriptionFormat.JSON}
     form["properties"]["timestamp_granularities[]"]["items"] = {"type": "string", "enum": granularities}
@@ -87,6 +95,7 @@ def _parse(fields: FormData) -> TranscriptionForm:
     granularities = fields.getlist("timestamp_granularities[]")
     if granularities:
         values["timestamp_granularities[]"] = granularities
+    values["include[]"] = fields.getlist("include[]")
     try:
         form = TranscriptionForm.model_validate(values)
     except ValidationError as error:

@@ -74,6 +74,10 @@ class Piece:
     words: bool = False
     quick: bool = False
     """For text that will be replaced soon: a narrow search and no second tries."""
+    voice: bool = False
+    """Measure the voice as well."""
+    voice_from: int = 0
+    """Sample of the piece before which nobody speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,20 @@ class RecogniseBatch:
     """Comes with one descriptor for each piece, in order."""
 
     pieces: list[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceMeasure:
+    """Of what sounds in a stretch of speech; the fields are those of contracts' VoiceFeatures."""
+
+    f0_hz: float
+    """0 where hardly anything has a pitch."""
+    f0_deviation_hz: float
+    rms: float
+    zcr: float
+    voiced_share: float
+    seconds: float
+    """From the first sound to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,8 @@ class RecognisedSegment:
     compression_ratio: float
     no_speech_prob: float
     words: list[RecognisedWord] | None = None
+    voice: VoiceMeasure | None = None
+    voice_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +132,10 @@ class Recognition:
 
     language: str
     segments: list[RecognisedSegment] = field(default_factory=list)
+    voice: VoiceMeasure | None = None
+    """Of the whole piece. None where it was not asked for, or there is too little speech."""
+    voice_error: str | None = None
+    """Why it could not be measured."""
 
 
 @dataclass(frozen=True, slots=True)

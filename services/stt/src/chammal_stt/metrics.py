@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from chammal_contracts.asr import SuspectReason
 from chammal_contracts.errors import ErrorCode
+from chammal_contracts.voice import VoiceMissing
 from chammal_kit.metrics import STAGE_BUCKETS
 from chammal_kit.problems import Problem
 
@@ -54,6 +55,13 @@ class PartialOutcome(StrEnum):
     DROPPED = "dropped"
 
 
+class VoiceOutcome(StrEnum):
+    TOLD = "told"
+    TOO_SHORT = VoiceMissing.TOO_SHORT
+    NO_TEXT = VoiceMissing.NO_TEXT
+    FAILED = VoiceMissing.FAILED
+
+
 def outcome_of(error: Exception) -> Outcome:
     if isinstance(error, Problem):
         if error.code is ErrorCode.OVERLOADED:
@@ -81,6 +89,7 @@ PIECES_WAITING = Gauge("chammal_stt_pieces_in_flight", "Stretches of audio that 
 BATCH_PIECES = Histogram("chammal_stt_batch_pieces", "Stretches of audio in a batch.", buckets=(1, 2, 3, 4, 8, 16, 32))
 RESIDENT_MODELS = Gauge("chammal_stt_resident_models", "Models in memory.")
 SUSPECTS = Counter("chammal_stt_suspects_total", "Text that was dropped or doubted, by why.", ["reason"])
+VOICES = Counter("chammal_stt_voices_total", "Voices asked for, by whether a mood was told, or why not.", ["outcome"])
 
 LIVE_SESSIONS = Gauge("chammal_stt_live_open_sessions", "Live sessions that are open.")
 LIVE_ENDINGS = Counter("chammal_stt_live_sessions_total", "Live sessions, by how they ended.", ["outcome"])
@@ -99,6 +108,8 @@ for utterance_outcome in UtteranceOutcome:
     LIVE_UTTERANCES.labels(utterance_outcome)
 for partial_outcome in PartialOutcome:
     LIVE_PARTIALS.labels(partial_outcome)
+for voice_outcome in VoiceOutcome:
+    VOICES.labels(voice_outcome)
 for reason in SuspectReason:
     SUSPECTS.labels(reason)
 for outcome in Outcome:

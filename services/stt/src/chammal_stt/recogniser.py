@@ -59,6 +59,9 @@ class Recogniser:
         if reply.error is not None:
             raise BatchFailed(reply.error)
         worker.worked_at = asyncio.get_running_loop().time()
+        for recognition in reply.recognitions:
+            if recognition.voice_error is not None:
+                log.error("A voice could not be measured: %s", recognition.voice_error)
         return reply.recognitions
 
     def _patience(self, pieces: Sequence[Piece]) -> Patience:

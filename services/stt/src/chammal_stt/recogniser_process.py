@@ -15,6 +15,7 @@ import numpy as np
 from chammal_stt.channel import Channel, Disconnected
 from chammal_stt.messages import SAMPLE_BYTES, Hello, Piece, RecogniseReply
 from chammal_stt.parent import end_with_parent
+from chammal_stt.voice.listener import VoiceListener, with_voice
 from chammal_stt.whisper import Audio, Whisper, WhisperOptions
 
 
@@ -30,19 +31,22 @@ def main(arguments: list[str]) -> None:
         channel.send(Hello(os.getpid(), error=f"{type(error).__name__}: {error}"))
         return
     channel.send(Hello(os.getpid()))
+    listener = VoiceListener()
     while True:
         try:
             body, descriptors = channel.receive()
             pieces = [Piece(**piece) for piece in json.loads(body)["pieces"]]
-            channel.send(_run(whisper, pieces, descriptors))
+            channel.send(_run(whisper, listener, pieces, descriptors))
         except (Disconnected, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
             return
 
 
-def _run(whisper: Whisper, pieces: list[Piece], descriptors: list[int]) -> RecogniseReply:
+def _run(whisper: Whisper, listener: VoiceListener, pieces: list[Piece], descriptors: list[int]) -> RecogniseReply:
     try:
         audios = [_read(descriptor, piece) for descriptor, piece in zip(descriptors, pieces, strict=True)]
-        return RecogniseReply(whisper.recognise(audios, pieces))
+        voices = listener.begin(audios, pieces)
+        found = zip(whisper.recognise(audios, pieces), pieces, voices, strict=True)
+        return RecogniseReply([with_voice(recognition, piece, voice) for recognition, piece, voice in found])
     except Exception as error:  # noqa: BLE001  the process boundary: the failure belongs to one batch
         return RecogniseReply(error=f"{type(error).__name__}: {error}")
     finally:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from chammal_contracts.languages import LANGUAGES
 from chammal_kit.settings import ServiceSettings, settings_config
+from chammal_stt.voice.rules import VoiceRules
 
 
 class SttSettings(ServiceSettings):
@@ -82,6 +83,10 @@ class SttSettings(ServiceSettings):
     live_partial_seconds: float = Field(default=0.7, gt=0, description="Shortest time from one partial to the next.")
     live_idle_seconds: float = Field(default=120.0, gt=0, description="A live session without a message ends.")
     live_send_seconds: float = Field(default=10.0, gt=0, description="A live client that does not read is cut off.")
+    voice_rules: VoiceRules | None = Field(
+        default=None,
+        description='JSON with thresholds that replace some of docs/voice.md, such as {"r1_f0_hz": 200}.',
+    )
 
     @field_validator("language")
     @classmethod
@@ -103,6 +108,10 @@ class SttSettings(ServiceSettings):
         """Left, right."""
         left, right = self.speakers.split(",")
         return left, right
+
+    @property
+    def mood_rules(self) -> VoiceRules:
+        return self.voice_rules or VoiceRules()
 
     @property
     def worker_count(self) -> int:

@@ -7,7 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chammal_contracts.asr import ChannelLayout, Channels, TimestampGranularity, Transcription, TranscriptionFormat
+from chammal_contracts.asr import (
+    ChannelLayout,
+    Channels,
+    Include,
+    TimestampGranularity,
+    Transcription,
+    TranscriptionFormat,
+)
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.health import Readiness
 from chammal_kit.deadline import current_deadline
@@ -86,7 +93,8 @@ class Transcriber:
         AUDIO_SECONDS.inc(reading.duration)
         REAL_TIME_FACTOR.observe((time.perf_counter() - started) / reading.duration)
         speakers = self.settings.speaker_names  # a thread: hours of text take a second
-        transcript = await asyncio.to_thread(transcription, reading, form, resident.recogniser.model, speakers)
+        rules, model = self.settings.mood_rules, resident.recogniser.model
+        transcript = await asyncio.to_thread(transcription, reading, form, model, speakers, rules)
         if self.settings.log_text:
             log.info("Transcript: %s", transcript.text)
         return transcript.model_copy(update={"damaged_packets": decoded.damaged_packets})
@@ -135,4 +143,5 @@ class Transcriber:
             hotwords=form.hotwords,
             temperature=form.temperature or None,
             words=verbose and TimestampGranularity.WORD in form.timestamp_granularities,
+            voice=verbose and Include.VOICE in form.include,
         )

@@ -2,6 +2,7 @@
 
 from chammal_contracts.asr import (
     ChannelLayout,
+    Include,
     Segment,
     Suspect,
     SuspectReason,
@@ -9,6 +10,7 @@ from chammal_contracts.asr import (
     Transcription,
     Word,
 )
+from chammal_contracts.voice import Voice
 from chammal_stt.dialogue import Turn, interleave, plain_text
 from chammal_stt.form import TranscriptionForm
 from chammal_stt.honesty import confidence, examine
@@ -17,17 +19,23 @@ from chammal_stt.metrics import SUSPECTS
 from chammal_stt.numerals import normalise
 from chammal_stt.pieces import FRAMES_A_SECOND
 from chammal_stt.reading import Reading, shifted
+from chammal_stt.voice.moods import Said, moods
+from chammal_stt.voice.rules import VoiceRules
 
 _UNTOLD = "und"
 """ISO 639 for a language that cannot be told: nothing was said."""
 
 
-def transcription(reading: Reading, form: TranscriptionForm, model: str, speakers: tuple[str, str]) -> Transcription:
+def transcription(
+    reading: Reading, form: TranscriptionForm, model: str, speakers: tuple[str, str], rules: VoiceRules
+) -> Transcription:
     turns, suspect = _examined(reading, speakers)
     for doubt in suspect:
         SUSPECTS.labels(doubt.reason).inc()
     language = reading.language or _UNTOLD
     segments = [_segment(number, turn) for number, turn in enumerate(turns)]
+    if Include.VOICE in form.include:
+        segments = _with_moods(segments, turns, language, rules)
     text = plain_text(turns)
     if form.normalise:
         segments = [segment.model_copy(update={"text": normalise(segment.text, language)}) for segment in segments]
@@ -101,6 +109,14 @@ def _segment(number: int, turn: Turn) -> Segment:
         confidence=confidence(segment),
         speaker=turn.speaker,
     )
+
+
+def _with_moods(segments: list[Segment], turns: list[Turn], language: str, rules: VoiceRules) -> list[Segment]:
+    said = [Said(turn.speaker, turn.segment, turn.segment.text.strip()) for turn in turns]
+    return [
+        segment.model_copy(update={"voice" if isinstance(voice, Voice) else "voice_missing": voice})
+        for segment, voice in zip(segments, moods(said, language, rules), strict=True)
+    ]
 
 
 def _words(turns: list[Turn]) -> list[Word]:

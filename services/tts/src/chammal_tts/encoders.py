@@ -17,6 +17,8 @@ MEDIA_TYPES = {
     AudioFormat.OPUS: "audio/ogg",
     AudioFormat.FLAC: "audio/flac",
     AudioFormat.AAC: "audio/aac",
+    AudioFormat.G711_ULAW: "audio/PCMU",
+    AudioFormat.G711_ALAW: "audio/PCMA",
 }
 # (container, codec, bits a second, options of the container)
 _CODED = {
@@ -24,7 +26,11 @@ _CODED = {
     AudioFormat.OPUS: ("ogg", "libopus", 32_000, {"page_duration": "100000"}),
     AudioFormat.FLAC: ("flac", "flac", None, {}),
     AudioFormat.AAC: ("adts", "aac", 64_000, {}),
+    AudioFormat.G711_ULAW: ("mulaw", "pcm_mulaw", None, {}),
+    AudioFormat.G711_ALAW: ("alaw", "pcm_alaw", None, {}),
 }
+_TELEPHONE = frozenset({AudioFormat.G711_ULAW, AudioFormat.G711_ALAW})
+TELEPHONE_RATE = 8_000
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 
 
@@ -103,7 +109,8 @@ class CodedEncoder:
         self._container = av.open(
             self._sink, "w", format=container, container_options={"flush_packets": "1", **options}
         )
-        self._stream = cast("av.AudioStream", self._container.add_stream(codec, rate=sample_rate, layout="mono"))
+        rate = TELEPHONE_RATE if audio_format in _TELEPHONE else sample_rate  # the stream resamples what it is given
+        self._stream = cast("av.AudioStream", self._container.add_stream(codec, rate=rate, layout="mono"))
         if bit_rate is not None:
             self._stream.bit_rate = bit_rate
         self._sample_rate = sample_rate

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
 
-from chammal_tts.engine import Samples, Speech, Stop, Stopped, Utterance
+from chammal_tts.engine import Capabilities, Samples, Speech, Stop, Stopped, Utterance
 from chammal_tts.kokoro_letters import LETTERS
 from chammal_tts.phonemes import phonemes
 from chammal_tts.script import Language
+from chammal_tts.voices import Voice, find_voice
 
 SAMPLE_RATE = 24_000
 MAX_PHONEMES = 510
@@ -18,12 +19,14 @@ _STYLE_SIZE = 256
 _SILENCE = 0.008
 """Amplitude below which the model's own lead-in and tail are cut."""
 _MARGIN = int(0.03 * SAMPLE_RATE)
+_PACE = {Language.KO: 0.9, Language.EN: 1.0}
+"""Left to itself the model says 6 Korean syllables a second; at 5.3 more of them are understood."""
 
 
 class Kokoro:
     name = "kokoro"
     sample_rate = SAMPLE_RATE
-    languages = frozenset({Language.KO, Language.EN})
+    capabilities = Capabilities(languages=frozenset({Language.KO, Language.EN}), speeds=(0.5, 2.0))
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Reads `model.onnx` and `voices/*.bin` (float32 [510, 1, 256]) of `folder`. Takes about a second."""
@@ -39,6 +42,9 @@ class Kokoro:
         self._styles = {path.stem: _read_style(path) for path in sorted((folder / "voices").glob("*.bin"))}
         self.voices = frozenset(self._styles)
 
+    def voice(self, name: str) -> Voice | None:
+        return find_voice(name, self.voices)
+
     def speak(self, utterance: Utterance, stop: Stop) -> Speech:
         sounds = phonemes(utterance.text)
         parts = [self._infer(part, utterance, stop) for part in _fitting(sounds)]
@@ -53,7 +59,7 @@ class Kokoro:
         inputs = {
             self._tokens_name: np.array([[0, *tokens, 0]], np.int64),
             "style": styles[min(len(tokens), len(styles) - 1)],
-            "speed": np.array([utterance.speed], np.float32),
+            "speed": np.array([utterance.speed * _PACE[utterance.language]], np.float32),
         }
         run = ort.RunOptions()
         with stop.interrupts(lambda: setattr(run, "terminate", True)):

@@ -11,10 +11,10 @@ from chammal_contracts.health import Check, Readiness
 from chammal_kit.logs import component_logger
 from chammal_kit.models import ModelCorrupt, ModelError, ModelMissing
 from chammal_kit.problems import Problem
-from chammal_tts.engine import Engine, Stop, Utterance
+from chammal_tts.engine import Engine, EngineMissing, Stop, Utterance
 from chammal_tts.metrics import READY
 from chammal_tts.script import Language
-from chammal_tts.voices import ALIASES
+from chammal_tts.voices import DEFAULT
 
 log = component_logger("TTS")
 
@@ -65,7 +65,7 @@ class Loading:
         while True:
             try:
                 self._state = await loop.run_in_executor(self._executor, self._load_and_speak)
-            except (ModelMissing, ModelCorrupt) as error:
+            except (ModelMissing, ModelCorrupt, EngineMissing) as error:
                 self._fail(NotReady(str(error), error.command))
             except ModelError as error:
                 self._fail(NotReady(str(error)))
@@ -85,7 +85,7 @@ class Loading:
     def _load_and_speak(self) -> Loaded:
         started = time.perf_counter()
         engine = self._load()
-        for language in _WORDS:
+        for language in engine.capabilities.languages:
             _speak_a_word(engine, language)
         return Loaded(engine, round(time.perf_counter() - started, 3))
 
@@ -96,7 +96,7 @@ class Loading:
 
 def _speak_a_word(engine: Engine, language: Language) -> None:
     word = _WORDS[language]
-    known = (voice for pair in ALIASES.values() for voice in pair if voice in engine.voices)
-    voice = next(known, min(engine.voices, default=""))
-    if not engine.speak(Utterance(word, language, voice, 1.0), Stop()).samples.size:
+    voice = engine.voice(DEFAULT) or engine.voice(min(engine.voices, default=""))
+    name = voice.speaking(language) if voice else ""
+    if not engine.speak(Utterance(word, language, name, 1.0), Stop()).samples.size:
         raise NoAudio(f"no audio for {word!r}")

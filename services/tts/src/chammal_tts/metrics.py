@@ -30,6 +30,9 @@ REAL_TIME_FACTOR = Histogram(
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0),
 )
 ENGINE_HUNG = Counter("chammal_tts_engine_hung_total", "Times the engine did not return and the process ended itself.")
+FALLBACKS = Counter(
+    "chammal_tts_fallbacks_total", "Requests that an engine spoke because the one before it could not.", ["backend"]
+)
 READY = Gauge("chammal_tts_ready", "1 when the model has spoken a word.")
 for _outcome in Outcome:
     REQUESTS.labels(_outcome)

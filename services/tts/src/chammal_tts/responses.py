@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -19,8 +19,11 @@ log = component_logger("TTS")
 class SpeechResponse(StreamingResponse):
     """Ends at the deadline even when nobody reads."""
 
-    def __init__(self, body: AsyncGenerator[bytes], media_type: str, deadline: Deadline) -> None:
-        super().__init__(body, media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    def __init__(
+        self, body: AsyncGenerator[bytes], media_type: str, deadline: Deadline, headers: Mapping[str, str]
+    ) -> None:
+        own = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(body, media_type=media_type, headers={**own, **headers})
         self._body = body
         self._deadline = deadline
         self._done: Callable[[], None] = lambda: None

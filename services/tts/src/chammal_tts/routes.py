@@ -1,7 +1,7 @@
 """The service's routes."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,14 +17,15 @@ from chammal_kit.deadline import Deadline, current_deadline
 from chammal_kit.disconnect import unless_disconnected
 from chammal_kit.limiter import Permit
 from chammal_kit.problems import Problem
-from chammal_tts.encoders import MEDIA_TYPES, make_encoder
+from chammal_tts.answering import answer, names_of
+from chammal_tts.backend import Backend
+from chammal_tts.backends import readiness_of
+from chammal_tts.encoders import MEDIA_TYPES
 from chammal_tts.metrics import FIRST_AUDIO_SECONDS, REQUESTS, Outcome
-from chammal_tts.rendering import Rendering
 from chammal_tts.responses import SpeechResponse, audio_body, sse_body
 from chammal_tts.script import Language, Piece, script
 from chammal_tts.state import TtsState
-from chammal_tts.voices import ALIASES, Voice, find_voice, voice_names
-from chammal_tts.work import EngineHung
+from chammal_tts.voices import ALIASES
 
 _BYTES_A_CHARACTER = 12
 """A character outside the basic plane is two escapes of six bytes in JSON."""
@@ -89,20 +90,30 @@ State = Annotated[TtsState, Depends(_depended)]
 @router.get("/ready", tags=["operations"], responses={503: {"model": Readiness}})
 async def get_ready(state: State, response: Response) -> Readiness:
     """The engine has lately spoken, or says a word now. Otherwise 503, with the reason and what to do."""
-    readiness = await state.readiness.readiness()
+    readiness = await readiness_of(state.backends)
     response.status_code = 200 if readiness.ready else 503
     return readiness
 
 
 @router.get("/v1/models", tags=["speech"])
-async def get_models() -> ModelList:
-    return ModelList(data=[ModelCard(id=name) for name in ("kokoro", *MODEL_ALIASES)])
+async def get_models(state: State) -> ModelList:
+    own = (backend.name for backend in state.backends)
+    return ModelList(data=[ModelCard(id=name) for name in (*own, *MODEL_ALIASES)])
 
 
 @router.get("/v1/audio/voices", tags=["speech"], responses={503: {"model": ProblemBody}})
 async def get_voices(state: State) -> VoiceList:
-    available = state.loading.engine().voices
-    return VoiceList(data=[VoiceCard(id=n, alias=n in ALIASES) for n in voice_names(available)])
+    """Of all engines that can speak now."""
+    found: dict[str, None] = {}
+    problems = []
+    for backend in state.backends:
+        try:
+            found |= dict.fromkeys(names_of(backend))
+        except Problem as problem:
+            problems.append(problem)
+    if problems and not found:
+        raise problems[0]
+    return VoiceList(data=[VoiceCard(id=name, alias=name in ALIASES) for name in found])
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -143,41 +154,27 @@ async def post_speech(asked: SpeechRequest, request: Request, state: State) -> R
 
 
 async def _speak(asked: SpeechRequest, request: Request, state: TtsState, started: float) -> Response:
-    _check_model(asked.model)
+    backends = _backends(asked.model, state)
     pieces = _script(asked, state.settings.max_characters)
-    engine = state.loading.engine()
-    voice = _voice(asked.voice, engine.voices)
     deadline = _deadline(state.settings.request_seconds)
-    encoder = make_encoder(asked.response_format, engine.sample_rate)
-    rendering = Rendering(
-        engine, state.executor, encoder, voice, asked.speed, deadline, state.work, state.limiter.waited
-    )
-    chunks = rendering.chunks(pieces)
-    try:
-        first = await unless_disconnected(request.receive, _first(chunks))
-    except BaseException as error:
-        await chunks.aclose()
-        if isinstance(error, TimeoutError):
-            raise Problem(504, ErrorCode.DEADLINE_EXCEEDED, "The deadline passed before the first audio.") from error
-        if isinstance(error, EngineHung):
-            raise Problem(503, ErrorCode.WORKER_DIED, str(error), headers={"Retry-After": "5"}) from error
-        raise
+    said = await unless_disconnected(request.receive, answer(asked, pieces, backends, state, deadline))
     FIRST_AUDIO_SECONDS.observe(time.perf_counter() - started)
     if asked.stream_format is StreamFormat.SSE:
-        body, media_type = sse_body(first, chunks, rendering.usage), "text/event-stream"
+        body, media_type = sse_body(said.first, said.rest, said.usage), "text/event-stream"
     else:
-        body, media_type = audio_body(first, chunks), encoder.media_type
-    return SpeechResponse(body, media_type, deadline)
+        body, media_type = audio_body(said.first, said.rest), said.media_type
+    return SpeechResponse(body, media_type, deadline, said.headers)
 
 
-async def _first(chunks: AsyncIterator[bytes]) -> bytes:
-    return await anext(chunks)
-
-
-def _check_model(name: str) -> None:
-    if name not in ("kokoro", *MODEL_ALIASES):
-        known = ", ".join(("kokoro", *MODEL_ALIASES))
-        raise Problem(404, ErrorCode.MODEL_NOT_FOUND, f"There is no model {name!r}; there are: {known}.")
+def _backends(model: str, state: TtsState) -> Sequence[Backend]:
+    """All, or the one that a model names: then no other speaks in its place."""
+    if model in MODEL_ALIASES:
+        return state.backends
+    named = [backend for backend in state.backends if backend.name == model]
+    if not named:
+        known = ", ".join((*(backend.name for backend in state.backends), *MODEL_ALIASES))
+        raise Problem(404, ErrorCode.MODEL_NOT_FOUND, f"There is no model {model!r}; there are: {known}.")
+    return named
 
 
 def _script(asked: SpeechRequest, limit: int) -> list[Piece]:
@@ -200,16 +197,6 @@ def _script(asked: SpeechRequest, limit: int) -> list[Piece]:
             422, ErrorCode.INPUT_UNSPEAKABLE, "The input has no word in Hangul or Latin letters and no number to say."
         )
     return pieces
-
-
-def _voice(name: str, available: frozenset[str]) -> Voice:
-    voice = find_voice(name, available)
-    if voice is None:
-        names = voice_names(available)
-        raise Problem(
-            404, ErrorCode.VOICE_NOT_FOUND, f"There is no voice {name!r}; there are: {', '.join(names)}.", voices=names
-        )
-    return voice
 
 
 def _deadline(seconds: float) -> Deadline:

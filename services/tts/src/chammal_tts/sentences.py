@@ -16,6 +16,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|No|Fig|Inc|Ltd|Co|e\.g|i\.e|approx|dept)|\b[A-Z])\.$"
 )
 _LONGEST_ABBREVIATION = 10
+_DATE = re.compile(r"(?<!\d)\d{4}\.(?: ?\d{1,2}\.)?$")
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,2}\.$")
 _STRONG = re.compile(r"[,;:、，—]\s*$")
 _ENDING = re.compile(r"(?:[다요죠까]|[가-힣](?:고|며|면|서|만))\s*$")
@@ -26,12 +27,19 @@ def sentences(text: str) -> list[str]:
     found, start = [], 0
     for match in _BREAK.finditer(text):
         before = text[max(start, match.end() - _LONGEST_ABBREVIATION) : match.end()]
-        if _ABBREVIATION.search(before) or _LIST_NUMBER.search(before):
+        if _ABBREVIATION.search(before) or _LIST_NUMBER.search(before) or _goes_on(before, text[match.end() :]):
             continue
         found.append(text[start : match.end()].strip())
         start = match.end()
     found.append(text[start:].strip())
     return [sentence for sentence in found if sentence]
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """A point that ends no sentence: `2026. 11. 22.`, `6 p.m. on`, `approx. five`."""
+    return before.endswith(".") and bool(
+        re.match(r" +[a-z]", after) or (_DATE.search(before) and re.match(r" ?\d{1,2}\.", after))
+    )
 
 
 def weight(text: str) -> float:

@@ -1,11 +1,10 @@
 """What lives as long as the process."""
 
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chammal_kit.limiter import Limiter
-from chammal_tts.loading import Loading
-from chammal_tts.readiness import TtsReadiness
+from chammal_tts.backend import Backend
 from chammal_tts.settings import TtsSettings
 from chammal_tts.work import Work
 
@@ -13,8 +12,6 @@ from chammal_tts.work import Work
 @dataclass(frozen=True, slots=True)
 class TtsState:
     settings: TtsSettings
-    loading: Loading
-    executor: Executor
+    backends: Sequence[Backend]
     limiter: Limiter
     work: Work
-    readiness: TtsReadiness

@@ -25,6 +25,9 @@ ALIASES: Mapping[str, tuple[str, str]] = {
 """English voice, Korean voice. Kokoro has no Korean voice of its own: whisper understands these two best."""
 
 
+DEFAULT = "alloy"
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     name: str
@@ -43,8 +46,3 @@ def find_voice(name: str, available: frozenset[str]) -> Voice | None:
     if pair is None or not available.issuperset(pair):
         return None
     return Voice(name, *pair)
-
-
-def voice_names(available: frozenset[str]) -> list[str]:
-    aliases = [alias for alias, pair in ALIASES.items() if available.issuperset(pair)]
-    return [*aliases, *sorted(available)]

@@ -13,6 +13,7 @@ from chammal_kit.logs import component_logger
 from chammal_kit.proof import Proof
 from chammal_tts.engine import Engine, Speech, Stop, Utterance
 from chammal_tts.metrics import ENGINE_HUNG
+from chammal_tts.voices import Voice
 
 log = component_logger("TTS")
 
@@ -90,9 +91,12 @@ class WatchedEngine:
         self.name = engine.name
         self.sample_rate = engine.sample_rate
         self.voices = engine.voices
-        self.languages = engine.languages
+        self.capabilities = engine.capabilities
         self._engine = engine
         self._work = work
+
+    def voice(self, name: str) -> Voice | None:
+        return self._engine.voice(name)
 
     def speak(self, utterance: Utterance, stop: Stop) -> Speech:
         with self._work.sentence(len(utterance.text)):

@@ -1,4 +1,4 @@
-"""The web page: `/` lists calls, `/calls/{call_id}` is one call; both are the same document.
+"""The web pages: `/` lists calls, `/calls/{call_id}` is one call, both in the same document; `/talk` is a conversation.
 
 Assets lie below an address that names their content, so that browsers keep them for ever, and modules that import one
 another by relative names are always of one version. Nothing is looked up on the disk for a request.
@@ -22,7 +22,9 @@ PAGE_POLICY = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 """No text becomes code: no inline script or style, and whoever assigns markup from a string gets an exception."""
-PAGE = "page.html"
+MICROPHONE = "camera=(), geolocation=(), microphone=(self)"
+"""Of Permissions-Policy, which otherwise forbids it."""
+PAGES = ("page.html", "talk.html")
 ASSETS = (
     "style.css",
     "icon.svg",
@@ -38,15 +40,27 @@ ASSETS = (
     "facts.js",
     "fields.js",
     "filters.js",
+    "frame.js",
+    "health.js",
     "korean.js",
     "language.js",
     "list.js",
     "main.js",
+    "microphone.js",
+    "mood.js",
     "player.js",
     "quotes.js",
+    "realtime.js",
     "rules.js",
+    "session.js",
+    "speaker.js",
+    "talk.css",
+    "talk.js",
+    "timings.js",
     "transcript.js",
+    "turns.js",
     "uploads.js",
+    "worklets.js",
 )
 ADDRESS = "/assets/{version}/{name}"
 
@@ -69,19 +83,25 @@ def _asset(name: str, content: bytes) -> Asset:
     return Asset(content, f"{_MEDIA_TYPES[name.rpartition('.')[2]]}; charset=utf-8", etag)
 
 
-def _read() -> tuple[str, dict[str, Asset], Asset]:
+def _read() -> tuple[str, dict[str, Asset], dict[str, Asset]]:
     folder = files("chammal_api") / "web"
     contents = {name: (folder / name).read_bytes() for name in ASSETS}
     version = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in contents.values())).hexdigest()[:16]
-    page = (folder / PAGE).read_bytes().replace(b"{{assets}}", f"/assets/{version}".encode())
-    return version, {name: _asset(name, content) for name, content in contents.items()}, _asset(PAGE, page)
+    prefix = f"/assets/{version}".encode()
+    pages = {name: _asset(name, (folder / name).read_bytes().replace(b"{{assets}}", prefix)) for name in PAGES}
+    return version, {name: _asset(name, content) for name, content in contents.items()}, pages
 
 
-VERSION, _FOUND, _PAGE = _read()
+VERSION, _FOUND, _PAGES = _read()
 
 
 async def get_page(request: Request) -> Response:
-    return _answer(request, _PAGE, _ASK_AGAIN, {"Content-Security-Policy": PAGE_POLICY})
+    return _answer(request, _PAGES["page.html"], _ASK_AGAIN, {"Content-Security-Policy": PAGE_POLICY})
+
+
+async def get_talk(request: Request) -> Response:
+    headers = {"Content-Security-Policy": PAGE_POLICY, "Permissions-Policy": MICROPHONE}
+    return _answer(request, _PAGES["talk.html"], _ASK_AGAIN, headers)
 
 
 async def get_asset(request: Request) -> Response:
@@ -106,4 +126,5 @@ def _has_it(headers: Headers, asset: Asset) -> bool:
 
 router.add_route("/", get_page, include_in_schema=False)
 router.add_route("/calls/{call_id}", get_page, include_in_schema=False)
+router.add_route("/talk", get_talk, include_in_schema=False)
 router.add_route(ADDRESS, get_asset, include_in_schema=False)

@@ -25,10 +25,10 @@ export function statusBadge(status, healing) {
   return h("span", { class: "badges" }, shown, also);
 }
 
-/** One mark for each stage of a call; `reports` as in the contract. None before the first has ended. */
-export function stageMarks(reports) {
+/** One mark for each of the stages; `reports` as in the contract. None before the first has ended. */
+export function stageMarks(reports, stages = STAGES) {
   if (!reports.length) return null;
-  return h("ul", { class: "stages" }, ...STAGES.map((stage) => {
+  return h("ul", { class: "stages" }, ...stages.map((stage) => {
     const status = reports.find((report) => report.stage === stage)?.status ?? "pending";
     const text = `${named("stage", stage)}: ${named("report", status)}`;
     return h("li", { class: `mark ${TONES[status] ?? "open"}`, title: text },

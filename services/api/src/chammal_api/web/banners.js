@@ -41,13 +41,14 @@ function ofCheck({ check }, reports) {
   return [{ tone: "caution", lines: [t(`banner.check.${check.status}`), why(check.reason)] }];
 }
 
-function reason(report) {
+/** Of a stage's report, in the user's language where it is known. */
+export function reason(report) {
   const type = report.error_type ? named("failure", report.error_type) : "";
   const known = type && !type.startsWith("failure.") ? type : "";
   return [known, report.error].filter(Boolean).join(": ");
 }
 
-const why = (text) => (text ? t("why", { reason: text }) : null);
+export const why = (text) => (text ? t("why", { reason: text }) : null);
 
 function healing({ healing: state }) {
   const missing = state.missing.map((stage) => named("stage", stage)).join(", ");

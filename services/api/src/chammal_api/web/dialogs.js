@@ -46,6 +46,10 @@ export function askForKey(changed, detail = null) {
   use.addEventListener("click", () => end(field.value.trim()));
   forget.addEventListener("click", () => end(""));
   no.addEventListener("click", () => end());
-  field.addEventListener("keydown", (event) => { if (event.key === "Enter") end(field.value.trim()); });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // else the button that the focus goes back to is pressed by it
+    end(field.value.trim());
+  });
   asking.addEventListener("close", () => { asking = null; });
 }

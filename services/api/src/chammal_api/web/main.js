@@ -1,12 +1,12 @@
 // The page: its address decides what is shown, and one stream of events keeps that up to date. Going from the list to a
 // call is no new document, so that uploads go on.
 
-import { key, onRefused } from "./api.js";
+import { onRefused } from "./api.js";
 import { CallView } from "./call.js";
-import { askForKey } from "./dialogs.js";
-import { announce, fill } from "./dom.js";
+import { announce } from "./dom.js";
 import { follow } from "./events.js";
-import { choose, language, onLanguage, t } from "./language.js";
+import { openFrame } from "./frame.js";
+import { onLanguage, t } from "./language.js";
 import { ListView } from "./list.js";
 
 const part = (id) => document.getElementById(id);
@@ -47,17 +47,7 @@ document.addEventListener("click", (event) => {
 });
 list.uploads.ondrop = () => { if (call) go("/"); };
 
-function translate() {
-  document.documentElement.lang = language();
-  for (const node of document.querySelectorAll("[data-t]")) fill(node, t(node.dataset.t));
-  for (const node of document.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
-  for (const one of ["ko", "en"]) part(one).setAttribute("aria-pressed", String(language() === one));
-  fill(part("connection"), t("connection.lost"));
-}
-
-for (const one of ["ko", "en"]) part(one).addEventListener("click", () => choose(one));
 onLanguage(() => {
-  translate();
   list.draw();
   call?.draw();
   if (!call) document.title = t("title.list");
@@ -84,17 +74,11 @@ const events = follow("/v1/calls/events", {
   },
 });
 
-function askKey(detail) {
-  part("key").hidden = false;
-  askForKey(() => {
-    events.restart();
-    list.load();
-    if (call) show();
-  }, detail);
-}
+const askKey = openFrame(() => {
+  events.restart();
+  list.load();
+  if (call) show();
+});
 
 onRefused((error) => askKey(error.message));
-part("key").addEventListener("click", () => askKey(null));
-part("key").hidden = !key();
-translate();
 show();

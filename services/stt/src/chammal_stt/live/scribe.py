@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chammal_contracts.errors import ErrorCode
-from chammal_contracts.live import FinalSeconds, LiveError, LiveStage, Start
+from chammal_contracts.live import Final, FinalSeconds, LiveError, LiveStage, Start
+from chammal_contracts.voice import Voice
 from chammal_kit.logs import component_logger
 from chammal_kit.problems import Problem
 from chammal_stt.live.dictation import Dictation
 from chammal_stt.live.endpoint import Ended
 from chammal_stt.live.outbox import Outbox
 from chammal_stt.live.utterance import FRAME_SECONDS, Decode, Decoded, Utterance, seconds
-from chammal_stt.messages import Piece
+from chammal_stt.messages import SPEECH_FRAME, Piece, Recognition
 from chammal_stt.metrics import (
     LIVE_FINAL_SECONDS,
     LIVE_PARTIALS,
@@ -23,6 +24,8 @@ from chammal_stt.metrics import (
     UtteranceOutcome,
 )
 from chammal_stt.settings import SttSettings
+from chammal_stt.voice.moods import mood
+from chammal_stt.voice.speaker import Speaker
 
 log = component_logger("Live")
 
@@ -48,6 +51,7 @@ class Scribe:
         self._wants_partials = start.partials
         self._final = Piece(0, 0, language=language, prompt=start.prompt, hotwords=start.hotwords, words=True)
         self._quick = replace(self._final, quick=True)
+        self._speaker = Speaker(settings.mood_rules) if start.voice else None
         self._dictation = dictation
         self._settings = settings
         self._outbox = outbox
@@ -124,7 +128,8 @@ class Scribe:
             await abandon(self._unconcluded.popleft())
 
     def _begin_decode(self, utterance: Utterance, end: int) -> None:
-        piece = self._final
+        onset = (utterance.started.onset - utterance.started.first) * SPEECH_FRAME
+        piece = replace(self._final, voice=self._speaker is not None, voice_from=onset)
         if piece.language is None and not _tells_language(utterance, end):
             piece = replace(piece, language=self._language)
         utterance.decode = Decode(utterance.read(self._dictation.final(utterance, end, piece)), end)
@@ -155,6 +160,7 @@ class Scribe:
         try:
             decoded = await decode.task
             final = utterance.final(decoded.recognition, ended, _took(utterance, ended, decoded))
+            final = self._with_mood(final, decoded.recognition)
         except Problem as problem:
             self._fail(utterance, problem.code, problem.detail)
         except Exception:  # the boundary of one utterance: the session goes on without it
@@ -171,6 +177,12 @@ class Scribe:
                 LIVE_REREAD.inc()
             if self._settings.log_text:
                 log.info("Utterance %d: %s", utterance.number, final.text)
+
+    def _with_mood(self, final: Final, recognition: Recognition) -> Final:
+        if self._speaker is None:
+            return final
+        voice = mood(self._speaker, recognition, final.text, final.language)
+        return final.model_copy(update={"voice" if isinstance(voice, Voice) else "voice_missing": voice})
 
     def _fail(self, utterance: Utterance, code: ErrorCode, detail: str) -> None:
         LIVE_UTTERANCES.labels(UtteranceOutcome.ERROR).inc()

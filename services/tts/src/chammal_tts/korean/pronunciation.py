@@ -22,6 +22,10 @@ _NOUNS_IN_STEM_CLUSTERS = frozenset({("ㅅ", "ㅏ", "ㄻ"), ("ㄷ", "ㅓ", "ㄼ"
 """삶, 여덟: nouns do not make the next sound tense (제25항)."""
 
 
+_RELEASED = frozenset("한하해했할합")
+"""옷 한 벌 is 오 탄 벌 (제12항 붙임)."""
+
+
 def pronounce(text: str) -> str:
     """Hangul words (divided by spaces) as they sound, again in Hangul. Other characters stay and end a word's sound."""
     parts: list[Syllable | str] = [decompose(c) if is_syllable(c) else c for c in respell(text)]
@@ -60,7 +64,9 @@ def _meet(left: Syllable, right: Syllable, *, negation: bool) -> None:
     left.coda = _NEUTRAL.get(left.coda, left.coda)
     if negation and right.onset == "ㅇ" and right.vowel not in "ㅣㅑㅕㅛㅠ":
         left.coda, right.onset = "", "ㄷ"
-    elif negation:
+    elif negation and right.onset == "ㅇ":
+        left.coda = right.onset = "ㄴ"
+    elif negation or (left.coda in _NASAL and str(right) in _RELEASED):
         _join(left, right)
     elif left.coda in _NASAL and right.onset in "ㄴㅁ":
         _assimilate(left, right)

@@ -1,0 +1,1 @@
+"""Conversation by voice: `WS /v1/realtime`."""
