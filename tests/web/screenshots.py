@@ -6,7 +6,7 @@ from pathlib import Path
 from chammal_contracts.calls import Call, CallStatus, Progress
 from tests.web import samples, stand_in, talk_stand_in
 from tests.web.chromium import Browser, Page, browser, speaking
-from tests.web.talk_events import answers, begins, done, ends, hears, turn, understood, voice
+from tests.web.talk_events import answers, begins, done, ends, hears, turn, understood
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 LIST, CALL, HEALING = "page-list.png", "page-call.png", "page-healing-dark.png"
@@ -93,8 +93,8 @@ def take_talk(opened: Browser, folder: Path) -> None:
             page.wait(f"{phase} === 'listening'")
             mesh.tell(*turn("안녕하세요, 오늘 몇 시까지 하세요?", "안녕하세요. 오늘은 여섯 시까지 엽니다.", 0.4))
             page.wait(f"{phase} === 'listening' && document.querySelector('.felt')")
-            ended = len(mesh.wait_for_audio(2.0)) // 48 - 1300
-            asked = understood("그럼 주말에도 여나요?", "asked", voice=voice("calm", baseline=1), seconds=WAY)
+            ended = len(mesh.wait_for_audio(2.0)) // 48 - 900
+            asked = understood("그럼 주말에도 여나요?", "asked", seconds=WAY)
             mesh.tell(begins("asked"), ends("asked", ended), asked, *answers(answer, 20.0, "told"))
             page.wait(f"{phase} === 'speaking'")
             stages = [{"stage": one, "status": "ok"} for one in ("stt", "emotion", "reply", "tts")]
