@@ -35,7 +35,7 @@ TOLD = """(() => ({
   reply: [...document.querySelectorAll('.turn.reply .said')].map((one) => one.textContent),
   moods: [...document.querySelectorAll('.turn.person .badge')].map((one) => one.textContent),
   parts: document.querySelector('.timings')?.innerText ?? '',
-  felt: document.querySelector('.felt strong')?.textContent ?? null,
+  felt: document.querySelector('.felt + .faint') ? null : document.querySelector('.felt strong')?.textContent ?? null,
   banners: [...document.querySelectorAll('.banner')].map((one) => one.innerText),
 }))()"""
 
