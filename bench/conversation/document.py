@@ -69,15 +69,14 @@ def write(figures: Figures) -> str:
 
 
 def _said(figures: Figures) -> str:
-    korean = sum(clip.language == "ko" for clip in figures.clips)
     return (
-        f"{len(figures.clips)} recorded enquiries ({korean} Korean, {len(figures.clips) - korean} English) are spoken "
+        f"{len(figures.clips)} recorded enquiries in Korean are spoken "
         "at the pace of speech, each into a new session with default settings; the microphone stays open. "
         "Whisper base and Kokoro are real, and the same on every side. The language model is a stand-in: "
         f"{FIRST_TOKEN_SECONDS:g} s to the first token, then {TOKENS_PER_SECOND:g} tokens/s, as Qwen2.5 1.5B under "
         "llama.cpp; it writes the same three or four sentences for all sides, and takes no processor time from "
-        "recognition and speech. A figure is taken again, three times at most, when other processes needed more than "
-        f"{QUIET_CORES:g} cores; of those that are here they had {spread(figures.others)}."
+        "recognition and speech. A figure may be taken again when other processes needed more than "
+        f"{QUIET_CORES:g} cores; while those were taken that are here, they had {spread(figures.others)} cores."
     )
 
 
@@ -114,7 +113,8 @@ def _firsts(turns: Sequence[Turn]) -> list[float]:
 
 
 def _ratio(values: Sequence[float], base: Sequence[float]) -> float:
-    found = [value / ours for value, ours in zip(values, base, strict=True) if not math.isnan(value)]
+    pairs = zip(values, base, strict=True)
+    found = [value / ours for value, ours in pairs if not (math.isnan(value) or math.isnan(ours))]
     return statistics.median(found) if found else math.nan
 
 

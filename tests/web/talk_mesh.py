@@ -20,7 +20,8 @@ from tests.web.chromium import Browser, Failed, browser, speaking
 ROOT = Path(__file__).parents[2]
 AUDIO = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
 IMAGES = ROOT / "docs" / "images"
-CLIPS = ("ko_naver_005.wav", "en_jfk.flac", "ko_naver_041.wav")
+CLIPS = (("ko_naver_037.wav", 0.0), ("en_jfk.flac", 7.9), ("ko_naver_033.wav", 0.0))
+"""And the second at which each begins: before that one there are pauses that end turns."""
 PICTURES = ("talk-korean.png", "talk-english.png", "talk-three-turns.png")
 SIZE = (1180, 960)
 FIRST_SECONDS = 6.0
@@ -34,7 +35,7 @@ TOLD = """(() => ({
   reply: [...document.querySelectorAll('.turn.reply .said')].map((one) => one.textContent),
   moods: [...document.querySelectorAll('.turn.person .badge')].map((one) => one.textContent),
   parts: document.querySelector('.timings')?.innerText ?? '',
-  felt: document.querySelector('.felt strong')?.textContent ?? null,
+  felt: document.querySelector('.felt + .faint') ? null : document.querySelector('.felt strong')?.textContent ?? null,
   banners: [...document.querySelectorAll('.banner')].map((one) => one.innerText),
 }))()"""
 
@@ -51,8 +52,8 @@ class Turn:
 def microphone(path: Path) -> Path:
     """The clips one after another, with room for an answer after each."""
     pieces = [_silence(FIRST_SECONDS)]
-    for clip in CLIPS:
-        pieces += [decode(AUDIO / clip), _silence(REPLY_SECONDS)]
+    for clip, begin in CLIPS:
+        pieces += [decode(AUDIO / clip)[int(RATE * begin) :], _silence(REPLY_SECONDS)]
     write_wave(path, np.concatenate(pieces))
     return path
 
@@ -73,7 +74,8 @@ def hold(opened: Browser, address: str, folder: Path) -> list[Turn]:
             def reached(number: int = number) -> dict[str, Any] | None:
                 told: dict[str, Any] = page.run(TOLD)
                 whole = len(told["person"]) >= number and len(told["reply"]) >= number and told["reply"][-1]
-                return told if whole and told["felt"] and told["phase"] in {"speaking", "listening"} else None
+                answered = told["felt"] and "언어 모델의 첫 낱말" in told["parts"]
+                return told if whole and answered and told["phase"] in {"speaking", "listening"} else None
 
             limit = FIRST_SECONDS + 12 + REPLY_SECONDS * 2
             end = time.monotonic() + limit

@@ -104,7 +104,7 @@ export class Session {
     this.hearing = null; // the item that the person speaks
     this.response = null; // the id of the one that is being made
     this.latest = null; // the item whose sound came last
-    this.sounding = null; // the item that is heard
+    this.sounding = null; // the item that is heard, or is about to be
     this.sent = 0; // milliseconds of audio
     this.spokenUntil = null; // by the page's clock
   }
@@ -164,7 +164,9 @@ export class Session {
     "response.output_audio.delta": ({ response_id, item_id, delta }) => {
       this.latest = item_id;
       if (this.silenced.has(response_id)) this.silenced.add(item_id);
-      if (!this.silenced.has(item_id)) this.speaker?.play(item_id, bytes(delta));
+      if (this.silenced.has(item_id) || !this.speaker) return;
+      this.sounding = item_id;
+      this.speaker.play(item_id, bytes(delta));
     },
     "response.output_audio.done": ({ item_id }) => { if (!this.silenced.has(item_id)) this.speaker?.end(item_id); },
     "response.done": () => { this.response = null; },
