@@ -36,7 +36,7 @@ TOLD = """(() => ({
   moods: [...document.querySelectorAll('.turn.person .badge')].map((one) => one.textContent),
   parts: document.querySelector('.timings')?.innerText ?? '',
   felt: document.querySelector('.felt + .faint') ? null : document.querySelector('.felt strong')?.textContent ?? null,
-  banners: [...document.querySelectorAll('.banner')].map((one) => one.innerText),
+  banners: [...document.querySelectorAll('.banner.danger')].map((one) => one.innerText),
 }))()"""
 
 
