@@ -503,6 +503,33 @@ async def test_a_tts_that_fails_once_speaks_the_next_sentence(services: Services
     assert desk.audio == SECOND[:4800] + SECOND * 2
 
 
+async def test_a_tts_that_breaks_off_has_still_been_heard(services: Services, desk: Desk) -> None:
+    async def breaking(asked: dict[str, Any]) -> AsyncIterator[bytes]:
+        yield SECOND[:4800]
+        raise ConnectionResetError
+
+    services.speech = breaking
+    assert report(await desk.answer(), Stage.TTS).status is StageStatus.DEGRADED
+    assert desk.audio
+
+
+async def test_figures_alone_are_spoken_in_the_language_of_the_answer(services: Services, desk: Desk) -> None:
+    services.chat = saying(["전화번호입니다. ", "1588-1234.\n", "Call it. ", "24.\n"])
+    await desk.answer()
+    assert [(asked["input"], asked.get("language")) for asked in services.spoken] == [
+        ("전화번호입니다.", None),
+        ("1588-1234.", "ko"),
+        ("Call it.", None),
+        ("24.", "en"),
+    ]
+
+
+async def test_an_answer_of_figures_is_spoken_in_the_persons_language(services: Services, desk: Desk) -> None:
+    services.chat = saying(["42"])
+    await desk.answer()
+    assert [asked.get("language") for asked in services.spoken] == ["ko"]
+
+
 async def test_a_tts_that_hangs_is_waited_for_once(services: Services) -> None:
     async def hanging(asked: dict[str, Any]) -> AsyncIterator[bytes]:
         await asyncio.Event().wait()

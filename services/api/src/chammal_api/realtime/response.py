@@ -266,7 +266,8 @@ class Response:
             return None
         mood = self._heard.voice.emotion if self._heard is not None and self._heard.voice is not None else None
         emotion = REPLY_EMOTION.get(mood) if mood is not None else None
-        return Speaking(tts, self._config, emotion, self._limits.speaking, self._tell_of_speech)
+        language = "ko" if self._language() == "ko" else "en"
+        return Speaking(tts, self._config, emotion, language, self._limits.speaking, self._tell_of_speech)
 
     def _status(self) -> ResponseStatus:
         if self._cancelled is not None:

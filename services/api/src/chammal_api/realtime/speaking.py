@@ -39,6 +39,7 @@ class Speaking:
         tts: Upstream,
         config: ResponseConfig,
         emotion: Emotion | None,
+        language: str,
         timeouts: Timeouts,
         on_failure: Callable[[UpstreamError], Awaitable[None]],
     ) -> None:
@@ -49,6 +50,8 @@ class Speaking:
         self._tts = tts
         self._config = config
         self._emotion = emotion
+        self._language = language
+        """Of what was said last; figures alone show none."""
         self._timeouts = timeouts
         self._on_failure = on_failure
         self._to_say: asyncio.Queue[str | None] = asyncio.Queue()
@@ -95,7 +98,8 @@ class Speaking:
         status = StageStatus.DEGRADED if self._degraded else StageStatus.OK
         error = self._errors[0] if self._errors else None
         if error is not None:
-            status = StageStatus.DEGRADED if self._spoken else StageStatus.DUMMY
+            heard_of_it = self.first_sample_seconds is not None
+            status = StageStatus.DEGRADED if heard_of_it else StageStatus.DUMMY
         return StageReport(
             stage=Stage.TTS,
             status=status,
@@ -142,8 +146,12 @@ class Speaking:
         self._degraded = self._degraded or stream.degraded
 
     def _request(self, text: str) -> SpeechRequest:
+        letters = [char for char in text if char.isalpha()]
+        if letters:
+            self._language = "ko" if any("가" <= char <= "힣" for char in letters) else "en"
         return SpeechRequest(
             input=text.strip(),
+            language=None if letters else self._language,
             voice=self._config.voice,
             response_format=_FORMATS[type(self._config.format)],
             speed=self._config.speed,
