@@ -503,16 +503,6 @@ async def test_a_tts_that_fails_once_speaks_the_next_sentence(services: Services
     assert desk.audio == SECOND[:4800] + SECOND * 2
 
 
-async def test_a_tts_that_breaks_off_has_still_been_heard(services: Services, desk: Desk) -> None:
-    async def breaking(asked: dict[str, Any]) -> AsyncIterator[bytes]:
-        yield SECOND[:4800]
-        raise ConnectionResetError
-
-    services.speech = breaking
-    assert report(await desk.answer(), Stage.TTS).status is StageStatus.DEGRADED
-    assert desk.audio
-
-
 async def test_figures_alone_are_spoken_in_the_language_of_the_answer(services: Services, desk: Desk) -> None:
     services.chat = saying(["전화번호입니다. ", "1588-1234.\n", "Call it. ", "24.\n"])
     await desk.answer()

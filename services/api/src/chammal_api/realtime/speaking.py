@@ -98,8 +98,7 @@ class Speaking:
         status = StageStatus.DEGRADED if self._degraded else StageStatus.OK
         error = self._errors[0] if self._errors else None
         if error is not None:
-            heard_of_it = self.first_sample_seconds is not None
-            status = StageStatus.DEGRADED if heard_of_it else StageStatus.DUMMY
+            status = StageStatus.DEGRADED if self._spoken else StageStatus.DUMMY
         return StageReport(
             stage=Stage.TTS,
             status=status,
