@@ -67,6 +67,7 @@ def hold(opened: Browser, address: str, folder: Path) -> list[Turn]:
     turns = []
     with opened.page("ko-KR", *SIZE) as page:
         page.go(f"{address}/talk")
+        page.wait("document.querySelector('[name=instructions]')")
         page.run(f"document.querySelector('[name=instructions]').value = {json.dumps(INSTRUCTIONS)}")
         page.click("#go")
         for number, picture in enumerate(PICTURES, 1):

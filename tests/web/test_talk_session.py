@@ -101,7 +101,7 @@ def test_speaking_into_an_answer_cuts_it_short(page: Page, stages: Stages) -> No
     [("llm", "준비된 문장입니다"), ("tts", "대답은 글로 옵니다"), ("stt", "지금은 말씀을 알아들을 수 없습니다")],
 )
 def test_a_stage_that_goes_is_told_and_comes_back(page: Page, stages: Stages, broken: str, said: str) -> None:
-    stages.words = ["하나.", "둘.", "셋.", "넷.", "다섯.", "여섯.", "일곱.", "여덟."]
+    stages.words = [f"{number}번째 말입니다." for number in range(1, 60)]
     start(page)
     page.wait(f"{ANSWERED}.length === 1")
     stages.broken.add(broken)

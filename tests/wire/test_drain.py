@@ -20,13 +20,16 @@ from pathlib import Path
 import numpy as np
 from chammal_kit.serve import serve
 from chammal_tts.app import create
-from chammal_tts.engine import Speech
+from chammal_tts.engine import Capabilities, Speech
 from chammal_tts.script import Language
 from chammal_tts.settings import TtsSettings
+from chammal_tts.voices import find_voice
 
 class Engine:
-    name, sample_rate, languages = "kokoro", 24_000, frozenset(Language)
+    name, sample_rate, capabilities = "kokoro", 24_000, Capabilities(frozenset(Language))
     voices = frozenset({"af_alloy", "am_echo", "af_heart", "jf_alpha", "jm_kumo"})
+    def voice(self, name):
+        return find_voice(name, self.voices)
     def speak(self, utterance, stop):
         while "wait" in utterance.text and not Path(sys.argv[1]).exists():
             time.sleep(0.01)
