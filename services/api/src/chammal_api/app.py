@@ -88,11 +88,7 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             live = LiveSessions(stt, settings)
             tally = Tally()
             conversations = RealtimeSessions(Needs(stt, Responder(llm, tts, settings), tally, settings))
-
-            async def drain() -> None:
-                await asyncio.gather(live.drain(), conversations.drain())
-
-            app.state.drain = drain
+            app.state.drain = lambda: asyncio.gather(live.drain(), conversations.drain())
             services = {"stt": stt, "llm-gateway": llm, "tts": tts}
             checker = Checker(
                 RuleShelf(rules_folder(settings.rules_dir), settings.rule_set), _judge(settings, asker), agents
@@ -102,9 +98,7 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
                 llm=llm,
                 agents=agents,
                 checker=checker,
-                summariser=Summariser(
-                    asker, agents, window_tokens=settings.check_window_tokens, seconds=settings.check_seconds
-                ),
+                summariser=_summariser(settings, asker, agents),
                 rule_sets=lambda: [rules.name for rules in checker.shelf.all()],
                 tally=tally,
                 closings=closings,
@@ -128,6 +122,10 @@ def _lifespan(settings: ApiSettings, door: Door) -> Lifespan:
             )
 
     return lifespan
+
+
+def _summariser(settings: ApiSettings, asker: Asker, agents: Agents) -> Summariser:
+    return Summariser(asker, agents, window_tokens=settings.check_window_tokens, seconds=settings.check_seconds)
 
 
 def _judge(settings: ApiSettings, asker: Asker) -> Judge:

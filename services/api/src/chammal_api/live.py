@@ -14,11 +14,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from chammal_api.clients.stream import note_loss
+from chammal_api.places import Places
 from chammal_api.settings import ApiSettings
 from chammal_api.tally import LIVE_SESSIONS, LiveOutcome
 from chammal_contracts.errors import ErrorCode
 from chammal_contracts.live import CLIENT_MESSAGE, SERVER_EVENT, CloseCode, Done, Finish, LiveError, LiveStage
-from chammal_kit.problems import Problem
 from chammal_kit.upstream import Upstream
 from chammal_kit.web_socket import PING_SECONDS
 
@@ -38,38 +38,20 @@ class Ending:
     """What the caller is told before the close."""
 
 
-class LiveSessions:
+class LiveSessions(Places):
     """All that are open."""
 
     def __init__(self, stt: Upstream, settings: ApiSettings) -> None:
+        super().__init__("live sessions", settings.live_sessions)
         self.stt = stt
         self._settings = settings
         self._open: set[LiveRelay] = set()
-        self._places_taken = 0
-        self._nobody = asyncio.Event()
-        self._nobody.set()
-        self._draining = False
-        LIVE_SESSIONS.set_function(lambda: self._places_taken)
-
-    def enter(self) -> None:
-        """Takes a place; `leave` gives it back. Raises Problem when there is none."""
-        if self._draining:
-            raise Problem(503, ErrorCode.SERVER_SHUTTING_DOWN, "The service is shutting down.")
-        if self._places_taken >= self._settings.live_sessions:
-            detail = f"All {self._settings.live_sessions} live sessions are taken. Try again a little later."
-            raise Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": "10"})
-        self._places_taken += 1
-        self._nobody.clear()
-
-    def leave(self) -> None:
-        self._places_taken -= 1
-        if not self._places_taken:
-            self._nobody.set()
+        LIVE_SESSIONS.set_function(lambda: self.taken)
 
     async def run(self, caller: WebSocket, stream: ClientConnection) -> Ending:
         relay = LiveRelay(caller, stream, self._settings)
         self._open.add(relay)
-        if self._draining:
+        if self.shut:
             relay.shut_down()
         try:
             ending = await relay.run()
@@ -81,10 +63,10 @@ class LiveSessions:
 
     async def drain(self) -> None:
         """Ends every session after the finals of what was said so far."""
-        self._draining = True
+        self.shut = True
         for relay in tuple(self._open):
             relay.shut_down()
-        await self._nobody.wait()
+        await self.until_empty()
 
 
 class LiveRelay:

@@ -1,43 +1,21 @@
 """All conversations of this process."""
 
-import asyncio
-
+from chammal_api.places import Places
 from chammal_api.realtime.metrics import SESSIONS
 from chammal_api.realtime.session import Ending, Needs, RealtimeSession, Wire
-from chammal_contracts.errors import ErrorCode
-from chammal_kit.problems import Problem
 
 
-class RealtimeSessions:
+class RealtimeSessions(Places):
     def __init__(self, needs: Needs) -> None:
+        super().__init__("conversations", needs.settings.realtime_sessions)
         self._needs = needs
-        self._most = needs.settings.realtime_sessions
         self._open: set[RealtimeSession] = set()
-        self._places_taken = 0
-        self._nobody = asyncio.Event()
-        self._nobody.set()
-        self._draining = False
-        SESSIONS.set_function(lambda: self._places_taken)
-
-    def enter(self) -> None:
-        """Takes a place; `leave` gives it back. Raises Problem when there is none."""
-        if self._draining:
-            raise Problem(503, ErrorCode.SERVER_SHUTTING_DOWN, "The service is shutting down.")
-        if self._places_taken >= self._most:
-            detail = f"All {self._most} conversations are taken. Try again a little later."
-            raise Problem(503, ErrorCode.OVERLOADED, detail, headers={"Retry-After": "10"})
-        self._places_taken += 1
-        self._nobody.clear()
-
-    def leave(self) -> None:
-        self._places_taken -= 1
-        if not self._places_taken:
-            self._nobody.set()
+        SESSIONS.set_function(lambda: self.taken)
 
     async def run(self, wire: Wire, model: str | None) -> Ending:
         session = RealtimeSession(wire, self._needs, model)
         self._open.add(session)
-        if self._draining:
+        if self.shut:
             session.shut_down()
         try:
             return await session.run()
@@ -46,7 +24,7 @@ class RealtimeSessions:
 
     async def drain(self) -> None:
         """Ends every conversation after the answer that is being given."""
-        self._draining = True
+        self.shut = True
         for session in tuple(self._open):
             session.shut_down()
-        await self._nobody.wait()
+        await self.until_empty()
