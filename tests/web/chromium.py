@@ -102,7 +102,9 @@ class Page:
 
     def go(self, url: str) -> None:
         """And is there when the page's own script has run."""
-        self.send("Page.navigate", url=url)
+        answer = self.send("Page.navigate", url=url)
+        if "errorText" in answer:
+            raise Failed(f"{url}: {answer['errorText']}")
         self.wait("document.readyState === 'complete' && document.documentElement.lang")
 
     def run(self, script: str) -> Any:

@@ -21,7 +21,7 @@ from openai import OpenAI
 from chammal_contracts.calls import Call, CallStatus
 from chammal_contracts.stages import StageStatus
 from chammal_contracts.transcribe import Finding, TranscribeResult
-from tests.wire.conftest import ROOT, Mesh
+from tests.wire.conftest import PORTS, ROOT, Mesh, started
 
 pytestmark = pytest.mark.model
 
@@ -285,10 +285,11 @@ def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: M
     assert mesh.wait_for("stt was killed by SIGKILL")
 
 
-def test_ctrl_c_stops_all_of_it(mesh: Mesh) -> None:
-    """The last test: it ends the mesh."""
-    os.killpg(mesh.process.pid, signal.SIGINT)
-    assert mesh.process.wait(60) is not None
-    assert mesh.listening() == []
-    for module in ("chammal_stt", "chammal_tts", "chammal_llm_gateway", "chammal_api", "chammal.llamacpp"):
-        assert pids_of(mesh, module) == []
+def test_ctrl_c_stops_all_of_it() -> None:
+    modules = ("chammal_stt", "chammal_tts", "chammal_llm_gateway", "chammal_api", "chammal.llamacpp")
+    with started("make", "run", names=PORTS) as ended:
+        assert all(pids_of(ended, module) for module in modules)
+        os.killpg(ended.process.pid, signal.SIGINT)
+        assert ended.process.wait(60) is not None
+        assert ended.listening() == []
+        assert not any(pids_of(ended, module) for module in modules)
