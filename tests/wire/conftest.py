@@ -45,12 +45,25 @@ class Mesh:
     def environment(self) -> dict[str, str]:
         return environment(self.ports)
 
+    def pids(self, module: str) -> list[int]:
+        """Of its own processes that run `module`."""
+        found = subprocess.run(["pgrep", "-f", "--", f"-m {module}$"], capture_output=True, text=True, check=False)
+        port = f"CHAMMAL_API_PORT={self.ports['api']}".encode()
+        return [pid for pid in map(int, found.stdout.split()) if port in _environment_of(pid)]
+
     def listening(self) -> list[str]:
         return [name for name, port in self.ports.items() if _is_open(port)]
 
 
 def environment(ports: dict[str, int]) -> dict[str, str]:
     return {**os.environ, **{f"CHAMMAL_{name.upper()}_PORT": str(port) for name, port in ports.items()}}
+
+
+def _environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it has ended meanwhile
 
 
 def _is_open(port: int) -> bool:

@@ -263,14 +263,8 @@ def test_no_transcript_text_is_in_the_logs(mesh: Mesh) -> None:
     assert not [line for line in mesh.lines if "원금 손실" in line or "true word" in line]
 
 
-def pids_of(mesh: Mesh, module: str) -> list[int]:
-    found = subprocess.run(["pgrep", "-f", "--", f"-m {module}$"], capture_output=True, text=True, check=False).stdout
-    port = f"CHAMMAL_API_PORT={mesh.ports['api']}".encode()
-    return [pid for pid in map(int, found.split()) if port in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
-
-
 def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: Mesh, http: httpx2.Client) -> None:
-    (stt,) = pids_of(mesh, "chammal_stt")
+    (stt,) = mesh.pids("chammal_stt")
     killed = len(mesh.lines)
     os.kill(stt, signal.SIGKILL)
     result = transcribe(http)
@@ -288,8 +282,8 @@ def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: M
 def test_ctrl_c_stops_all_of_it() -> None:
     modules = ("chammal_stt", "chammal_tts", "chammal_llm_gateway", "chammal_api", "chammal.llamacpp")
     with started("make", "run", names=PORTS) as ended:
-        assert all(pids_of(ended, module) for module in modules)
+        assert all(ended.pids(module) for module in modules)
         os.killpg(ended.process.pid, signal.SIGINT)
         assert ended.process.wait(60) is not None
         assert ended.listening() == []
-        assert not any(pids_of(ended, module) for module in modules)
+        assert not any(ended.pids(module) for module in modules)

@@ -1,6 +1,5 @@
 """The official openai client holds a conversation with the api and the gateway in processes of their own."""
 
-import asyncio
 import base64
 import os
 import re
@@ -9,18 +8,15 @@ import sys
 import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from tests.stand_in_stages import LOUD_SECOND, QUIET_SECOND, Stages, stand_in_stages
-from tests.wire.service import PATIENCE, ROOT, Service
+from tests.wire.openai_realtime import connected, of, say, until
+from tests.wire.service import ROOT, Service
 
 pytestmark = pytest.mark.anyio
-
-PIECE_BYTES = 4800
 
 
 @pytest.fixture
@@ -46,33 +42,12 @@ def api(stages: Stages) -> Iterator[Service]:
 
 @pytest.fixture
 async def connection(api: Service) -> AsyncIterator[AsyncRealtimeConnection]:
-    async with (
-        AsyncOpenAI(base_url=f"{api.url}/v1", api_key="none is needed", max_retries=0) as client,
-        client.realtime.connect(model="gpt-realtime", websocket_connection_options={"proxy": None}) as connection,
-    ):
-        assert (await connection.recv()).type == "session.created"
+    async with connected(api.url) as connection:
         yield connection
 
 
 async def speak(connection: AsyncRealtimeConnection) -> None:
-    audio = LOUD_SECOND + QUIET_SECOND
-    for at in range(0, len(audio), PIECE_BYTES):
-        await connection.input_audio_buffer.append(audio=base64.b64encode(audio[at : at + PIECE_BYTES]).decode())
-
-
-async def until(connection: AsyncRealtimeConnection, kind: str) -> tuple[Any, list[Any]]:
-    """That event, and all up to it."""
-    events = []
-    async with asyncio.timeout(PATIENCE):
-        async for event in connection:
-            events.append(event)
-            if event.type == kind:
-                return event, events
-    raise AssertionError("the connection ended")
-
-
-def of(events: list[Any], kind: str) -> list[Any]:
-    return [event for event in events if event.type == kind]
+    await say(connection, LOUD_SECOND + QUIET_SECOND)
 
 
 async def test_three_turns_are_heard_and_answered_in_speech(
