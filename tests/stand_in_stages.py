@@ -62,6 +62,8 @@ class Stages:
         """Of `stt`, `llm` and `tts`: answered with 503."""
         self.starts: list[Start] = []
         self.asked: list[dict[str, Any]] = []
+        self.read_ahead: list[dict[str, Any]] = []
+        """Requests for one token."""
         self.spoken: list[dict[str, Any]] = []
         self.speech_bytes = 4800
         """Of one piece: a tenth of a second at 24 kHz."""
@@ -89,11 +91,15 @@ class Stages:
             self._ears.discard(ear)
 
     async def write(self, request: Request) -> Response:
-        self.asked.append(await request.json())
+        asked = await request.json()
+        if asked.get("max_tokens") == 1:
+            self.read_ahead.append(asked)
+            return Response(status_code=503) if "llm" in self.broken else _streamed(self._chunks("."))
+        self.asked.append(asked)
         if "llm" in self.broken:
             return Response(status_code=503)
         text = self.replies.pop(0) if self.replies else "알겠습니다. 또 말씀해 주세요."
-        return StreamingResponse(self._chunks(text), media_type="text/event-stream")
+        return _streamed(self._chunks(text))
 
     async def _chunks(self, text: str) -> AsyncIterator[str]:
         for number, word in enumerate(text.split(" ")):
@@ -111,6 +117,10 @@ class Stages:
         if "tts" in self.broken:
             return Response(status_code=503)
         return StreamingResponse(_pieces(self.speech_bytes), media_type="audio/pcm")
+
+
+def _streamed(chunks: AsyncIterator[str]) -> StreamingResponse:
+    return StreamingResponse(chunks, media_type="text/event-stream")
 
 
 class Ear:

@@ -53,7 +53,10 @@ class StandIns:
         said = [message for message in asked["messages"] if message["role"] == "user"]
         reply = reply_to(_text(said[-1]["content"]) if said else "")
         work = Work("llm", time.monotonic(), reply)
-        self.log.append(work)
+        if asked.get("max_tokens") == 1:  # to read ahead: nothing is said
+            work.text = "."
+        else:
+            self.log.append(work)
         if asked.get("stream"):
             return await self._write(request, work)
         await asyncio.sleep(FIRST_TOKEN_SECONDS + (len(pieces(reply)) - 1) / TOKENS_PER_SECOND)

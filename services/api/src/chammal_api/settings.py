@@ -114,6 +114,11 @@ class ApiSettings(ServiceSettings):
     realtime_instructions: str = Field(
         default="", description="System prompt of sessions that bring none; empty: the one in `realtime/prompt.py`."
     )
+    realtime_prepare: bool = Field(
+        default=True,
+        description="The language model reads a conversation's instructions while the person begins to speak, in a "
+        "request for one token, and the first answer does not wait for that.",
+    )
     realtime_history_tokens: int = Field(
         default=2400, ge=200, description="Most of a conversation that the language model is told, in tokens."
     )

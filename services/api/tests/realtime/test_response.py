@@ -652,3 +652,28 @@ async def test_a_session_that_ends_takes_its_answer_with_it(services: Services, 
 def test_formats_are_those_of_the_protocol() -> None:
     config = ResponseConfig.of(audio_session(format={"type": "audio/pcmu"}), "c")
     assert (config.format, ResponseConfig.of(SessionConfig(), "c").format) == (Ulaw(), Pcm())
+
+
+async def test_conversations_that_begin_alike_at_once_are_read_ahead_in_one_request(
+    desk: Desk, services: Services
+) -> None:
+    await asyncio.gather(*(desk.responder.prepare(words) for words in ("Be brief.", "Be brief.", "Be kind.")))
+    told = sorted(asked["messages"][0]["content"].split("\n")[0] for asked in services.asked)
+    assert told == ["Be brief.", "Be kind."]
+    assert {asked["max_tokens"] for asked in services.asked} == {1}
+
+
+async def test_what_cannot_be_read_ahead_is_left_to_the_answer(desk: Desk, services: Services) -> None:
+    services.chat = Response(status_code=503)
+    await desk.responder.prepare("Be brief.")
+    services.chat = saying(["네."])
+    response = await desk.answer()
+    assert response.status == "completed"
+
+
+async def test_nothing_is_read_ahead_where_that_is_switched_off(services: Services) -> None:
+    desk = Desk(services.url, ApiSettings(realtime_prepare=False))
+    await desk.responder.prepare("Be brief.")
+    assert services.asked == []
+    await desk.llm.aclose()
+    await desk.tts.aclose()

@@ -128,6 +128,24 @@ async def test_a_spoken_turn_is_heard_and_answered_in_speech(person: Person, sta
     assert stages.asked[0]["messages"][-1]["content"] == "안녕하세요 반갑습니다"
 
 
+async def test_the_language_model_reads_the_instructions_once_while_the_person_begins_to_speak(
+    person: Person, stages: Stages
+) -> None:
+    await person.configure(instructions="Be brief.")
+    stages.words = ["하나", "둘"]
+    for _ in range(2):
+        await person.speak()
+        await person.until("response.done")
+    [ahead] = stages.read_ahead
+    assert ahead["max_tokens"] == 1
+    assert [asked["messages"][0] for asked in stages.asked] == [ahead["messages"][0]] * 2
+
+
+async def test_a_session_in_which_nobody_speaks_asks_no_language_model(person: Person, stages: Stages) -> None:
+    await person.configure(instructions="Be brief.")
+    assert not stages.read_ahead
+
+
 async def test_every_event_has_an_id_of_its_own(person: Person, stages: Stages) -> None:
     stages.words = ["네"]
     await person.speak()

@@ -42,10 +42,16 @@ class Replies:
         self._response: Response | None = None
         self._answering: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
+        self._preparing: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
         return self._answering is not None and not self._answering.done()
+
+    def prepare(self, instructions: str) -> None:
+        """Somebody is about to speak for the first time."""
+        if self._preparing is None:
+            self._preparing = asyncio.create_task(self._responder.prepare(instructions))
 
     def create(self, config: ResponseConfig) -> None:
         """What a client asks for. Raises ClientFault."""
@@ -91,7 +97,7 @@ class Replies:
             await asyncio.wait((self._answering,))
 
     async def close(self) -> None:
-        tasks = [*self._cancelling, *([self._answering] if self._answering is not None else [])]
+        tasks = [*self._cancelling, *(task for task in (self._answering, self._preparing) if task is not None)]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -179,6 +179,7 @@ class RealtimeSession:
 
     async def _obey(self, event: ClientEvent) -> None:
         if isinstance(event, AudioAppend):
+            self._replies.prepare(self._session.instructions)
             self._floor.listen(await self._hearing.hear(samples_of(event)))
             return
         self._stirred = self._loop.time()

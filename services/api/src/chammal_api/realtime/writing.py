@@ -8,8 +8,11 @@ from chammal_api.clients.chat import ChatStream, ChatUsage, stream_chat
 from chammal_api.clients.completion import gateway_attempts
 from chammal_api.clients.failure import describe
 from chammal_contracts.stages import Stage, StageReport, StageStatus
+from chammal_kit.logs import component_logger
 from chammal_kit.upstream import Timeouts, Upstream, UpstreamError
 from chammal_kit.upstream_errors import Evidence
+
+log = component_logger("Writing")
 
 CUT_SHORT = "length"
 """The finish_reason of an answer that reached its most tokens."""
@@ -49,6 +52,20 @@ async def write(
         return Written(_failed(llm, error, stream, wrote, started), usage, error=error)
     seconds = asyncio.get_running_loop().time() - started
     return Written(_report(llm, stream, seconds), stream.usage, stream.finish_reason == CUT_SHORT)
+
+
+async def read_ahead(llm: Upstream, prompt: str, *, model: str, timeouts: Timeouts) -> None:
+    """Has the language model read what every request of a conversation begins with, so that its cache holds it.
+
+    Whatever it fails in, the answer that comes after meets and tells.
+    """
+    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": "."}]
+    try:
+        async with stream_chat(llm, messages, model=model, max_tokens=1, timeouts=timeouts) as stream:
+            async for _ in stream.deltas():
+                pass
+    except UpstreamError as error:
+        log.info("the language model could not read ahead: %s", describe(error))
 
 
 def _empty(stream: ChatStream) -> UpstreamError:
