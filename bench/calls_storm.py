@@ -30,6 +30,7 @@ from typing import Any
 import httpx2
 from bench.clips import PHRASES, Clips, is_of
 from bench.mesh import Mesh
+from bench.options import add_models
 
 KILLED = ("stt", "llm-gateway", "worker", "api")
 SENDERS = 16
@@ -244,7 +245,7 @@ def report(mesh: Mesh, wanted: int, sent: Sent, kills: Kills, calls: list[dict[s
 def run(folder: Path, told: argparse.Namespace) -> bool:
     settings = {
         **SETTINGS,
-        "CHAMMAL_MODELS_DIR": str(told.models_dir.resolve()),
+        "CHAMMAL_MODELS_DIR": str(told.models_dir),
         "CHAMMAL_API_DATA_DIR": str(folder / "data"),
         **({"CHAMMAL_API_DATABASE_URL": told.database_url} if told.database_url else {}),
     }
@@ -276,7 +277,7 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float, default=4.0, help="of the storm, over which the calls are sent")
     arguments.add_argument("--every", type=float, default=4.0, help="seconds from one kill to the next, on average")
     arguments.add_argument("--seed", type=int, default=7)
-    arguments.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", "models"))
+    add_models(arguments)
     arguments.add_argument("--database-url", help="PostgreSQL without calls; unset, SQLite")
     arguments.add_argument("--keep", type=Path, help="an empty folder for data and logs, which stay there")
     told = arguments.parse_args()

@@ -20,6 +20,7 @@ from bench.conversation.said import Said, enquiries
 from bench.conversation.services import StandInProcess, mesh, pipecat_bot, stand_ins
 from bench.conversation.turns import Chammal, OneAfterAnother, Pipecat, Side, Turn
 from bench.mesh import Mesh
+from bench.options import add_audio, add_models
 from bench.stt import machine
 from bench.stt.audio import Library
 from bench.stt.run import report
@@ -83,7 +84,7 @@ def peers(
     with ExitStack() as stack:
         found: list[Side] = []
         if not arguments.no_peer:
-            model = arguments.models_dir.resolve() / "whisper-base"
+            model = arguments.models_dir / "whisper-base"
             try:
                 ports = {
                     language: stack.enter_context(pipecat_bot(folder, model, language, stages.url, real.url("tts")))
@@ -121,9 +122,8 @@ def compare(
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.conversation", description=__doc__)
-    audio = os.environ.get("CHAMMAL_TEST_AUDIO") or ROOT.parent / "shared" / "audio"
-    parser.add_argument("--audio", type=Path, default=Path(audio))
-    parser.add_argument("--models-dir", type=Path, default=Path(os.environ.get("CHAMMAL_MODELS_DIR", "models")))
+    add_audio(parser)
+    add_models(parser)
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--barge-ins", type=int, default=6)

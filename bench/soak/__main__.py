@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
+from bench.options import add_models
 from bench.soak.load import Load, Outcomes
 from bench.soak.mesh import SERVICES, Mesh, mesh
 from bench.soak.samples import Measure, Sample, Samples
@@ -151,12 +152,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    add_models(parser)
     parser.add_argument(
         "--log", type=Path, default=Path("soak.log"), help="what the services print; the samples go beside it, as .csv"
     )
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(soak(arguments.minutes, arguments.seed, arguments.models_dir.resolve(), arguments.log)))
+    sys.exit(asyncio.run(soak(arguments.minutes, arguments.seed, arguments.models_dir, arguments.log)))
 
 
 if __name__ == "__main__":

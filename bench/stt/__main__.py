@@ -6,7 +6,6 @@ that file stay as an earlier run left them; each says when it was measured.
 
 import argparse
 import datetime as dt
-import os
 import shutil
 import tempfile
 import time
@@ -14,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from bench.options import add_audio, add_models
 from bench.stt import accuracy, latency, live, long, machine, throughput
 from bench.stt.audio import Library
 from bench.stt.peers import FasterWhisperServer, WhisperCpp, WyomingFasterWhisper
@@ -35,7 +35,7 @@ SAVED = ROOT / ".bench" / "speech"
 def main() -> None:
     arguments = parse()
     cores = machine.use_cores(arguments.cores)
-    model = Path(arguments.models_dir).resolve() / "whisper-base"
+    model = arguments.models_dir / "whisper-base"
     threads = len(cores)
     makers = {
         "direct": lambda: FasterWhisper(model, threads),
@@ -97,10 +97,8 @@ Punctuation, spaces and case do not count as errors.
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    audio = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
-    models = os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models")
-    parser.add_argument("--audio", type=Path, default=audio)
-    parser.add_argument("--models-dir", type=Path, default=models)
+    add_audio(parser)
+    add_models(parser)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--only", type=_list(SECTIONS), default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")

@@ -6,13 +6,13 @@ bench/results/live-session.md unless the session was shorter.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from bench.options import add_audio, add_models
 from bench.stt import live, machine
 from bench.stt.audio import Library
 from bench.stt.score import characters
@@ -37,7 +37,7 @@ def main() -> None:
         library = Library(arguments.audio, Path(workshop))
         clips = live.said(library.live, seconds)
         stream = library.joined("live", clips, seconds)
-        service = Chammal(arguments.models_dir.resolve() / "whisper-base", threads=len(cores))
+        service = Chammal(arguments.models_dir / "whisper-base", threads=len(cores))
         service.start()
         try:
             live.speak(service.port, library.joined("warm", clips[:2], 20), stream.samples()[: 20 * live.RATE])
@@ -121,9 +121,8 @@ def held(memory: Memory, begun: float, first: float, last: float) -> list[float]
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=WHOLE_MINUTES)
-    audio = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
-    parser.add_argument("--audio", type=Path, default=audio)
-    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    add_audio(parser)
+    add_models(parser)
     return parser.parse_args()
 
 

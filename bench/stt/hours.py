@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import httpx2
 import numpy as np
+from bench.options import add_models
 from bench.stt.audio import Samples, decode, decode_channels
 from bench.stt.machine import megabytes
 from bench.stt.sides import ROOT, Chammal
@@ -73,14 +74,14 @@ def main() -> None:
     parser.add_argument("--hours", type=int, default=6)
     parser.add_argument("--continuous", action="store_true", help="speech without a pause")
     parser.add_argument("--model", default="whisper-base")
-    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    add_models(parser)
     arguments = parser.parse_args()
     hours, continuous = arguments.hours, arguments.continuous
     fields = {"language": "en"} if continuous else {"language": "ko", "channels": "split"}
     with tempfile.TemporaryDirectory() as workshop:
         path = Path(workshop) / "hours.flac"
         build(path, hours, reader() if continuous else calls())
-        service = Chammal(arguments.models_dir.resolve() / arguments.model, threads=1)
+        service = Chammal(arguments.models_dir / arguments.model, threads=1)
         service.start()
         try:
             address = f"http://127.0.0.1:{service.port}"

@@ -6,7 +6,6 @@ unless the sessions were shorter than a minute.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from bench.options import add_audio, add_models
 from bench.stt import live, machine
 from bench.stt.audio import RATE, Clip, Library, Samples
 from bench.stt.sides import ROOT, Chammal
@@ -46,7 +46,7 @@ def main() -> None:
         alone = by_itself([clip.samples() for clip in library.live])
         clips = live.said(library.live, arguments.seconds)
         stream = library.joined("live", clips, arguments.seconds)
-        service = Chammal(arguments.models_dir.resolve() / "whisper-base", threads=len(cores))
+        service = Chammal(arguments.models_dir / "whisper-base", threads=len(cores))
         service.start()
         try:
             live.speak(service.port, stream, stream.samples()[: 15 * RATE], voice=True)
@@ -129,9 +129,8 @@ def difference(values: dict[bool, list[float]]) -> float:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=WHOLE_SECONDS)
-    audio = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))
-    parser.add_argument("--audio", type=Path, default=audio)
-    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    add_audio(parser)
+    add_models(parser)
     return parser.parse_args()
 
 

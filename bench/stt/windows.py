@@ -6,7 +6,6 @@ tables into docs/decisions/short-windows.md, between its two marks.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from bench.options import add_audio, add_models
 from bench.stt import machine
 from bench.stt.audio import Clip, Library
 from bench.stt.run import report
@@ -108,10 +108,8 @@ class Plain:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--audio", type=Path, default=os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared/audio")
-    )
-    parser.add_argument("--models-dir", type=Path, default=os.environ.get("CHAMMAL_MODELS_DIR", ROOT / "models"))
+    add_audio(parser)
+    add_models(parser)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dry", action="store_true", help="print the tables, and leave the page as it is")
     arguments = parser.parse_args()
@@ -120,7 +118,7 @@ def main() -> None:
         turns = [clip for clip in library.turns if clip.seconds < FULL_SECONDS]
         short = {"enquiries": library.naver, "call turns 8 kHz": turns}
         long = {"narration": library.azure, "call": [library.call]}
-        model = arguments.models_dir.resolve() / "whisper-base"
+        model = arguments.models_dir / "whisper-base"
         text = measure(model, _sounds(short), _sounds(long), arguments.rounds)
     print(text)
     if not arguments.dry:
