@@ -48,6 +48,18 @@ def test_without_the_embedded_model_neither_its_program_nor_its_address_is_there
     assert all("CHAMMAL_LLM_LLAMACPP_URL" not in program.env for program in mesh)
 
 
+@pytest.mark.parametrize(("asked", "told"), [(None, "true"), ("false", "false")])
+def test_its_own_model_reads_the_instructions_of_a_conversation_ahead_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, told: str
+) -> None:
+    name = "CHAMMAL_API_REALTIME_PREPARE"
+    monkeypatch.delenv(name, raising=False)
+    if asked is not None:
+        monkeypatch.setenv(name, asked)
+    assert {program.env[name] for program in programs(UpSettings(), embedded=True)} == {told}
+    assert not any(name in program.env for program in programs(UpSettings(), embedded=False))
+
+
 def test_paths_are_passed_on_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     env = programs(UpSettings(models_dir=Path("weights")), embedded=False)[0].env

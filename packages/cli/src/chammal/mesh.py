@@ -1,6 +1,7 @@
 """Which programs the mesh consists of, and what each is told."""
 
 import errno
+import os
 import socket
 import sys
 
@@ -9,6 +10,7 @@ from chammal.settings import UpSettings
 from chammal_kit.models import manifest_path
 
 LOCAL = "127.0.0.1"
+_PREPARE = "CHAMMAL_API_REALTIME_PREPARE"
 
 
 class PortInUse(Exception):
@@ -46,6 +48,7 @@ def programs(settings: UpSettings, *, embedded: bool) -> list[Program]:
     if embedded:
         common["CHAMMAL_LLAMACPP_PORT"] = str(settings.llamacpp_port)
         common["CHAMMAL_LLM_LLAMACPP_URL"] = _address(settings.llamacpp_port)
+        common[_PREPARE] = os.environ.get(_PREPARE, "true")  # it reads slowly, and costs nothing
 
     def service(name: str, module: str, port: int, wave: int, ready_path: str = "/ready") -> Program:
         return Program(name, (sys.executable, "-m", module), common, _address(port), ready_path, wave)

@@ -115,9 +115,9 @@ class ApiSettings(ServiceSettings):
         default="", description="System prompt of sessions that bring none; empty: the one in `realtime/prompt.py`."
     )
     realtime_prepare: bool = Field(
-        default=True,
+        default=False,
         description="The language model reads a conversation's instructions while the person begins to speak, in a "
-        "request for one token, and the first answer does not wait for that.",
+        "request for one token, and the first answer does not wait for that. `chammal up` sets it for its own model.",
     )
     realtime_history_tokens: int = Field(
         default=2400, ge=200, description="Most of a conversation that the language model is told, in tokens."

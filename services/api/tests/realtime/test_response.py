@@ -190,7 +190,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(services: Services) -> AsyncIterator[Desk]:
-    made = Desk(services.url, ApiSettings(realtime_reply_seconds=20, realtime_speech_seconds=20))
+    made = Desk(services.url, ApiSettings(realtime_reply_seconds=20, realtime_speech_seconds=20, realtime_prepare=True))
     made.conversation.create(TypedMessage(content=[InputText(text="날씨가 어때요?")]))
     yield made
     await made.llm.aclose()
@@ -671,8 +671,8 @@ async def test_what_cannot_be_read_ahead_is_left_to_the_answer(desk: Desk, servi
     assert response.status == "completed"
 
 
-async def test_nothing_is_read_ahead_where_that_is_switched_off(services: Services) -> None:
-    desk = Desk(services.url, ApiSettings(realtime_prepare=False))
+async def test_nothing_is_read_ahead_unless_that_is_switched_on(services: Services) -> None:
+    desk = Desk(services.url, ApiSettings())
     await desk.responder.prepare("Be brief.")
     assert services.asked == []
     await desk.llm.aclose()

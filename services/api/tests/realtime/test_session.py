@@ -46,6 +46,7 @@ def settings(all_stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Ap
         live_send_seconds=1,
         breaker_open_seconds=0.1,
         shutdown_seconds=10,
+        realtime_prepare=True,
     )
 
 
