@@ -3,10 +3,8 @@
 import base64
 import itertools
 import json
-import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.web.opened import PATIENCE, Failed, Opened
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = float(os.environ.get("CHAMMAL_TEST_PATIENCE", "30"))
-"""Seconds; a machine that does much else needs more."""
 MAX_MESSAGE = 64 * 1024 * 1024
 FLAGS = (
     "--headless=new",
@@ -29,21 +27,6 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # no internet
 )
-WAIT = """new Promise((resolve, reject) => {
-  const until = Date.now() + %d;
-  const look = () => {
-    let found;
-    try { found = (%s) } catch (error) { return reject(error) }
-    if (found) return resolve(found);
-    if (Date.now() > until) return reject(new Error("not in time: " + %s));
-    setTimeout(look, 20);
-  };
-  look();
-})"""
-
-
-class Failed(AssertionError):
-    """Of what was asked of the page."""
 
 
 class Browser:
@@ -83,7 +66,7 @@ class Browser:
             self.send("Target.disposeBrowserContext", browserContextId=context)
 
 
-class Page:
+class Page(Opened):
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
         self._session = session
@@ -113,41 +96,11 @@ class Page:
             raise Failed(answer["exceptionDetails"].get("exception", {}).get("description", script))
         return answer["result"].get("value")
 
-    def wait(self, script: str) -> Any:
-        """Until it is true; looked at within the page."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self.run(WAIT % (int(PATIENCE * 800), script, json.dumps(script)))
-            except Failed as error:
-                if ("context" not in str(error) and "navigat" not in str(error)) or time.monotonic() > until:
-                    raise
-
-    def text(self, selector: str) -> str:
-        found = f"document.querySelector({json.dumps(selector)})"
-        self.wait(f"{found} !== null")
-        return str(self.run(f"{found}.innerText"))
-
-    def shows(self, text: str, selector: str = "body") -> None:
-        try:
-            self.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
-        except Failed as error:
-            shown = self.run(f"document.querySelector({json.dumps(selector)})?.innerText")
-            raise Failed(f"{text!r} is not in {selector}: {shown!r}") from error
-
     def click(self, selector: str, contains: str = "") -> None:
         """With the mouse, in the middle of the first that is visible and holds this text."""
-        find = (
-            f"[...document.querySelectorAll({json.dumps(selector)})].find((one) => one.checkVisibility() && "
-            f"one.innerText.includes({json.dumps(contains)}))"
-        )
-        self.wait(f"{find} && ({find}.scrollIntoView({{block: 'center', behavior: 'instant'}}), true)")
-        place = self.run(
-            f"(() => {{ const at = {find}.getBoundingClientRect();"
-            "return [at.x + at.width / 2, at.y + at.height / 2] })()"
-        )
+        x, y = self.place(selector, contains)
         for kind in ("mousePressed", "mouseReleased"):
-            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def press(self, key: str, code: int) -> None:
         for kind in ("keyDown", "keyUp"):

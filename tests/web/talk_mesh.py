@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from bench.stt.audio import RATE, Samples, decode, write_wave
 
-from tests.web.chromium import Browser, Failed, browser, speaking
+from tests.web.chromium import Browser, browser, speaking
+from tests.web.opened import Failed
 
 ROOT = Path(__file__).parents[2]
 AUDIO = Path(os.environ.get("CHAMMAL_TEST_AUDIO", ROOT.parent / "shared" / "audio"))

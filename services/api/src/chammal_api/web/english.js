@@ -353,6 +353,7 @@ export const english = {
   "talk.microphone.taken": "Another program uses the microphone. You can type.",
   "talk.microphone.lost": "The microphone is gone. End and start again; you can type.",
   "talk.microphone.failed": "The microphone or the loudspeaker could not be opened. You can type.",
+  "talk.silent": "No sound can begin: there is no loudspeaker, or another program holds it. You can type, and read the answers.",
   "talk.microphone.insecure": "Browsers give the microphone to https and to localhost alone. You can type, and read the answers.",
   "talk.key": "This server asks for an API key.",
   "talk.refused": "The server did not take the conversation. Either all of its conversations are taken, or the key may not talk.",

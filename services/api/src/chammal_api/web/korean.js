@@ -353,6 +353,7 @@ export const korean = {
   "talk.microphone.taken": "다른 프로그램이 마이크를 쓰고 있습니다. 글로 쓰실 수 있습니다.",
   "talk.microphone.lost": "마이크가 사라졌습니다. 끝내고 다시 시작하세요. 글로 쓰실 수 있습니다.",
   "talk.microphone.failed": "마이크나 스피커를 열지 못했습니다. 글로 쓰실 수 있습니다.",
+  "talk.silent": "소리를 시작할 수 없습니다. 스피커가 없거나 다른 프로그램이 쓰고 있습니다. 글로 쓰고 대답을 읽으실 수 있습니다.",
   "talk.microphone.insecure": "브라우저는 https와 localhost에서만 마이크를 내줍니다. 글로 쓰고 대답을 읽으실 수 있습니다.",
   "talk.key": "이 서버에는 API 키가 필요합니다.",
   "talk.refused": "서버가 대화를 받지 않았습니다. 대화 자리가 모두 찼거나, 이 키로는 대화할 수 없습니다.",

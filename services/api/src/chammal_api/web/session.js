@@ -6,6 +6,7 @@ import { bytes, Socket } from "./realtime.js";
 import { Speaker } from "./speaker.js";
 
 const FRAME_MS = 40;
+const SILENT = 5000; // until sound should run; without a loudspeaker Firefox lets it wait for ever, the microphone's too
 const WAITS = [500, 1000, 2000, 4000, 8000];
 const GONE = new Set([1001, 1006, 1011, 1012, 1013]); // closes after which another try may do
 const REMEMBERED = 40; // items that a new connection is told
@@ -52,8 +53,10 @@ export class Session {
     context.addEventListener("statechange", () => {
       if (this.context === context && context.state !== "running") context.resume().catch(() => {}); // a telephone call took it
     });
-    await Promise.all([context.resume(), context.audioWorklet.addModule(this.worklets)]);
+    const silent = setTimeout(() => { if (this.context === context) this.listeners.troubled("silent"); }, SILENT);
+    await Promise.all([context.resume(), context.audioWorklet.addModule(this.worklets)]).finally(() => clearTimeout(silent));
     if (this.context !== context) return; // it was ended meanwhile
+    this.listeners.troubled("silent", null);
     this.speaker = new Speaker(this.context, (...moved) => this.#moved(...moved));
     await this.#listen(quieted);
   }
