@@ -65,7 +65,16 @@ async def test_what_is_not_ready_is_said(client: httpx2.AsyncClient, answers: di
     failing = {"name": "tts", "ready": False, "reason": "its model is missing"}
     answers["/ready"] = {"ready": True, "degraded": ["tts"], "checks": [failing]}
     with pytest.raises(NotHealthy, match="tts: its model is missing"):
+        await check_ready(client, 0)
+
+
+async def test_a_mesh_that_has_just_come_up_is_asked_again(answers: dict[str, Any]) -> None:
+    loading = {"name": "tts", "ready": False, "reason": "The model is being loaded."}
+    told = [{"ready": True, "degraded": ["tts"], "checks": [loading]}, answers["/ready"]]
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=told.pop(0)))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://mesh") as client:
         await check_ready(client)
+    assert told == []
 
 
 async def test_faults_are_set_at_the_proxies_that_there_are(client: httpx2.AsyncClient) -> None:

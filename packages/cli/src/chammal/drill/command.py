@@ -25,6 +25,9 @@ from chammal_contracts.health import Readiness
 BROKEN, NOT_DRILLED, INTERRUPTED = 1, 2, 130
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 20
+READY_SECONDS = 5.0
+"""The api keeps what it was told for a moment: a mesh that has just come up is healthy, and seems not to be."""
+READY_POLL_SECONDS = 0.5
 LIST = "list"
 TABLE_COLUMNS = 110
 
@@ -129,16 +132,26 @@ async def check_environment(api: httpx2.AsyncClient, *, force: bool) -> None:
         raise Refused(f"{api.base_url} is in production (CHAMMAL_ENVIRONMENT); --force drills it all the same")
 
 
-async def check_ready(api: httpx2.AsyncClient) -> None:
-    """Raises NotHealthy with what is not ready."""
+async def check_ready(api: httpx2.AsyncClient, seconds: float = READY_SECONDS) -> None:
+    """Raises NotHealthy with what is not ready for so long."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + seconds
+    while (reason := await _unready(api)) is not None:
+        if loop.time() >= give_up:
+            raise NotHealthy(reason)
+        await asyncio.sleep(READY_POLL_SECONDS)
+
+
+async def _unready(api: httpx2.AsyncClient) -> str | None:
     response = await _ask(api, "/ready")
     try:
         readiness = Readiness.model_validate_json(response.content)
     except ValidationError:
-        raise NotHealthy(f"/ready answered {response.status_code}") from None
+        return f"/ready answered {response.status_code}"
     failing = [f"{check.name}: {check.reason}" for check in readiness.checks if not check.ready]
     if failing or readiness.degraded or not readiness.ready:
-        raise NotHealthy("; ".join(failing) or ", ".join(readiness.degraded) or "the api is not ready")
+        return "; ".join(failing) or ", ".join(readiness.degraded) or "the api is not ready"
+    return None
 
 
 async def plan(scenario: Scenario, switch: Switch) -> dict[str, Fault]:
