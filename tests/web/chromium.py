@@ -4,18 +4,16 @@ import base64
 import itertools
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
-from tests.web.opened import PATIENCE, Failed, Opened
+from tests.web.opened import PATIENCE, Failed, Opened, spoken_to
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-MAX_MESSAGE = 64 * 1024 * 1024
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -164,24 +162,6 @@ def speaking(recording: Path) -> tuple[str, ...]:
 @contextmanager
 def browser(folder: Path, more: Sequence[str] = ()) -> Iterator[Browser]:
     assert CHROMIUM is not None
-    process = subprocess.Popen(
-        [CHROMIUM, *FLAGS, *more, f"--user-data-dir={folder}", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        with connect(
-            _address(process), max_size=MAX_MESSAGE, compression=None, proxy=None, open_timeout=PATIENCE
-        ) as socket:
-            yield Browser(socket)
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-
-
-def _address(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if b"DevTools listening on " in line:
-            return line.split()[-1].decode()
-    raise Failed("Chromium did not start.")
+    command = [CHROMIUM, *FLAGS, *more, f"--user-data-dir={folder}", "about:blank"]
+    with spoken_to(command, b"DevTools listening on ") as socket:
+        yield Browser(socket)

@@ -4,18 +4,16 @@ import base64
 import itertools
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
-from tests.web.opened import PATIENCE, Driven, Failed
+from tests.web.opened import PATIENCE, Driven, Failed, spoken_to
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
-MAX_MESSAGE = 64 * 1024 * 1024
 PREFERENCES = {
     "media.navigator.streams.fake": True,  # its microphone hears a tone
     "media.navigator.permission.disabled": True,
@@ -94,26 +92,8 @@ def page(folder: Path, environment: dict[str, str]) -> Iterator[Page]:
     assert FIREFOX is not None
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
     (folder / "user.js").write_text("\n".join(lines))
-    process = subprocess.Popen(
-        [FIREFOX, "--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
-    try:
-        address = f"{_address(process)}/session"
-        with connect(address, max_size=MAX_MESSAGE, compression=None, proxy=None, open_timeout=PATIENCE) as socket:
-            opened = Page(socket)
-            opened.begin()
-            yield opened
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-
-
-def _address(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if b"WebDriver BiDi listening on " in line:
-            return line.split()[-1].decode()
-    raise Failed("Firefox did not start.")
+    command = [FIREFOX, "--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", str(folder)]
+    with spoken_to(command, b"WebDriver BiDi listening on ", "/session", environment) as socket:
+        opened = Page(socket)
+        opened.begin()
+        yield opened

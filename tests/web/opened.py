@@ -2,12 +2,18 @@
 
 import json
 import os
+import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
 
 PATIENCE = float(os.environ.get("CHAMMAL_TEST_PATIENCE", "30"))
 """Seconds; a machine that does much else needs more."""
+MAX_MESSAGE = 64 * 1024 * 1024
 WAIT = """new Promise((resolve, reject) => {
   const until = Date.now() + %d;
   const look = () => {
@@ -81,3 +87,26 @@ class Driven(Opened):
     def type(self, text: str) -> None:
         presses = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
         self.act({"type": "key", "id": "keyboard", "actions": presses})
+
+
+@contextmanager
+def spoken_to(
+    command: Sequence[str], says: bytes, path: str = "", environment: dict[str, str] | None = None
+) -> Iterator[ClientConnection]:
+    """A browser, which says the address of its socket on standard error."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    try:
+        address = _address(process, says) + path
+        with connect(address, max_size=MAX_MESSAGE, compression=None, proxy=None, open_timeout=PATIENCE) as socket:
+            yield socket
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def _address(process: "subprocess.Popen[bytes]", says: bytes) -> str:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if says in line:
+            return line.split()[-1].decode()
+    raise Failed(f"{process.args!r} did not start.")
