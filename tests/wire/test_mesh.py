@@ -263,12 +263,21 @@ def test_no_transcript_text_is_in_the_logs(mesh: Mesh) -> None:
     assert not [line for line in mesh.lines if "원금 손실" in line or "true word" in line]
 
 
+def missed(mesh: Mesh, http: httpx2.Client) -> TranscribeResult:
+    """It may be back within the api's retries; each time that it is killed it comes back later."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        for stt in mesh.pids("chammal_stt"):
+            os.kill(stt, signal.SIGKILL)
+        if (result := transcribe(http)).is_dummy:
+            return result
+    raise AssertionError("every answer was whole")
+
+
 def test_a_killed_recogniser_service_is_told_of_and_comes_back_by_itself(mesh: Mesh, http: httpx2.Client) -> None:
-    (stt,) = mesh.pids("chammal_stt")
     killed = len(mesh.lines)
-    os.kill(stt, signal.SIGKILL)
-    result = transcribe(http)
-    assert (result.is_dummy, result.text) == (True, None)
+    result = missed(mesh, http)
+    assert result.text is None
     assert result.error_type in {"connect_error", "connection_lost", "unavailable", "breaker_open"}
     mesh.wait_for("stt ", "has loaded whisper-base", "decoded a second of audio", seconds=60, after=killed)
     give_up = time.monotonic() + 60
